@@ -1,0 +1,1 @@
+"""Model files of other frameworks, read and lowered to jaxviz specs."""

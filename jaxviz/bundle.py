@@ -1,0 +1,183 @@
+"""A converted model on disk: `spec.json`, weights in Orbax' format, optional probes.
+
+A bundle needs neither Keras nor TensorFlow to use and holds nothing that is executed.
+It is data from elsewhere all the same, so everything in it is checked when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from jaxviz.errors import ModelFileError, SpecError
+from jaxviz.names import encode
+from jaxviz.spec import ModelSpec
+
+#: Arrays by layer (the Keras name, with its nesting) and by name within the layer.
+Weights = Mapping[str, Mapping[str, np.ndarray]]
+
+SPEC_FILE = "spec.json"
+WEIGHTS_FOLDER = "weights"
+PROBES_FILE = "probes.npz"
+_LARGEST_SPEC = 64 << 20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A converted model in memory.
+
+    Attributes:
+        spec: The architecture.
+        weights: NumPy arrays by layer and name, channels last.
+        probes: Reference activations by node name, and the inputs that gave them
+            by input name; empty where none were recorded. See `converters.verify`.
+    """
+
+    spec: ModelSpec
+    weights: Weights
+    probes: Mapping[str, np.ndarray] | None = None
+
+    def with_spec(self, **changes: Any) -> Bundle:
+        """The same model with parts of its spec replaced (its range, its labels, …)."""
+        fields = {name: getattr(self.spec, name) for name in type(self.spec).model_fields}
+        return replace(self, spec=ModelSpec(**{**fields, **changes}))
+
+
+def check_weights(spec: ModelSpec, weights: Weights) -> None:
+    """Raise SpecError naming every weight that is missing or of the wrong shape."""
+    problems = []
+    for node, role, expected in spec.weight_shapes():
+        name = node.weights.get(role)
+        array = None if name is None else weights.get(node.layer, {}).get(name)
+        if array is None:
+            problems.append(f"{node.name}  {role} is missing, expected shape {expected}")
+        elif len(array.shape) != len(expected) or any(
+            e is not None and e != f for e, f in zip(expected, array.shape, strict=True)
+        ):
+            problems.append(
+                f"{node.name}  {role} has shape {tuple(array.shape)}, expected {expected}"
+            )
+    if problems:
+        raise SpecError(
+            f"the weights do not match the architecture of {spec.name!r}", details=problems
+        )
+
+
+def save(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
+    """Write a bundle, whole or not at all; an older bundle of that name is replaced.
+
+    Raises:
+        ModelFileError: If something that is no bundle is in the way.
+    """
+    import orbax.checkpoint as ocp
+
+    path = Path(path)
+    if path.exists() and not is_bundle(path):
+        raise ModelFileError(
+            f"will not replace {str(path)!r}: it is not a bundle", hint="Choose another -o."
+        )
+    check_weights(bundle.spec, bundle.weights)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        (temporary / SPEC_FILE).write_text(bundle.spec.model_dump_json(indent=1), encoding="utf-8")
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save((temporary / WEIGHTS_FOLDER).absolute(), _flat(bundle.weights))
+        if bundle.probes is not None:
+            np.savez_compressed(
+                temporary / PROBES_FILE, **{encode(k): v for k, v in bundle.probes.items()}
+            )
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a folder that looks like a bundle."""
+    return (Path(path) / SPEC_FILE).is_file()
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """Read and check a bundle.
+
+    Raises:
+        ModelFileError: If it is missing or damaged.
+        SpecError: If its weights do not match its architecture.
+    """
+    path = Path(path)
+    if not is_bundle(path):
+        raise ModelFileError(f"{str(path)!r} is not a bundle: it has no {SPEC_FILE}")
+    spec = _read_spec(path / SPEC_FILE)
+    weights = _read_weights(path / WEIGHTS_FOLDER, spec)
+    check_weights(spec, weights)
+    return Bundle(spec, weights, _read_probes(path / PROBES_FILE, spec))
+
+
+def _read_spec(file: Path) -> ModelSpec:
+    if file.stat().st_size > _LARGEST_SPEC:
+        raise ModelFileError(f"{str(file)!r} is larger than any architecture ({_LARGEST_SPEC} bytes)")
+    try:
+        return ModelSpec.model_validate(json.loads(file.read_bytes()))
+    except ValidationError as error:
+        details = [
+            f"{'.'.join(map(str, e['loc'])) or 'spec'}: {e['msg']}" for e in error.errors()[:20]
+        ]
+        raise ModelFileError(f"{str(file)!r} is not a valid spec", details=details) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{str(file)!r} is damaged: {error}") from error
+
+
+def _flat(weights: Weights) -> dict[str, np.ndarray]:
+    # Orbax makes paths of its keys, and a Keras name may hold anything a path must not.
+    return {
+        f"{encode(layer)}.{encode(name)}": np.asarray(array)
+        for layer, arrays in weights.items()
+        for name, array in arrays.items()
+    }
+
+
+def _read_weights(folder: Path, spec: ModelSpec) -> Weights:
+    import orbax.checkpoint as ocp
+
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            metadata = checkpointer.metadata(folder.absolute()).item_metadata
+            target = {
+                key: np.empty((0,)) for key in metadata  # restored as NumPy, whatever the devices
+            }
+            del target
+            restored = checkpointer.restore(folder.absolute())
+    except Exception as error:  # Orbax and TensorStore raise a score of types on damaged folders
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelFileError(f"the weights in {str(folder)!r} cannot be read: {first}") from error
+    weights: dict[str, dict[str, np.ndarray]] = {}
+    for node in spec.nodes:
+        for name in node.weights.values():
+            key = f"{encode(node.layer)}.{encode(name)}"
+            if key in restored:
+                weights.setdefault(node.layer, {})[name] = np.asarray(restored[key])
+    return weights
+
+
+def _read_probes(file: Path, spec: ModelSpec) -> Mapping[str, np.ndarray] | None:
+    if not file.is_file():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            names = [*(i.name for i in spec.inputs), *spec.layer_names]
+            return {name: stored[encode(name)] for name in names if encode(name) in stored}
+    except (ValueError, OSError, KeyError) as error:
+        raise ModelFileError(f"the probes in {str(file)!r} cannot be read: {error}") from error

@@ -1,0 +1,146 @@
+"""Operations with a kernel: convolutions and dense layers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from jaxviz.errors import SpecError
+from jaxviz.spec.op import Op, Padding, Shape, axis_padding, known, need_rank, window_size
+
+
+class Conv(Op):
+    """Convolution (cross-correlation) over 1 to 3 spatial axes.
+
+    Weights: `kernel` [*window, channels in / groups, filters], `bias` [filters].
+    """
+
+    op: Literal["conv"] = "conv"
+    filters: PositiveInt
+    window: tuple[PositiveInt, ...]
+    strides: tuple[PositiveInt, ...]
+    dilation: tuple[PositiveInt, ...]
+    padding: Padding
+    groups: PositiveInt = 1
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape after the window has slid over every spatial axis."""
+        (shape,) = inputs
+        need_rank(shape, len(self.window), self.op)
+        return (*_slide(self, shape), self.filters)
+
+    def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        """Kernel and bias."""
+        channels = known(inputs[0][-1], "the channel axis")
+        if channels % self.groups or self.filters % self.groups:
+            raise SpecError(
+                f"{channels} input and {self.filters} output channels "
+                f"do not divide into {self.groups} groups"
+            )
+        kernel = (*self.window, channels // self.groups, self.filters)
+        return {"kernel": kernel, **({"bias": (self.filters,)} if self.bias else {})}
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Stride and dilated window widen what is read."""
+        return _reach(self, extent, axis)
+
+
+class DepthwiseConv(Op):
+    """Convolution of each channel by itself; output channel c·M + m comes from input channel c.
+
+    Weights: `kernel` [*window, channels, multiplier], `bias` [channels·multiplier].
+    """
+
+    op: Literal["depthwise_conv"] = "depthwise_conv"
+    multiplier: PositiveInt = 1
+    window: tuple[PositiveInt, ...]
+    strides: tuple[PositiveInt, ...]
+    dilation: tuple[PositiveInt, ...]
+    padding: Padding
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape after the window has slid over every spatial axis."""
+        (shape,) = inputs
+        need_rank(shape, len(self.window), self.op)
+        return (*_slide(self, shape), known(shape[-1], "the channel axis") * self.multiplier)
+
+    def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        """Kernel and bias."""
+        channels = known(inputs[0][-1], "the channel axis")
+        kernel = (*self.window, channels, self.multiplier)
+        return {"kernel": kernel, **({"bias": (channels * self.multiplier,)} if self.bias else {})}
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Stride and dilated window widen what is read."""
+        return _reach(self, extent, axis)
+
+
+class ConvTranspose(Op):
+    """Transposed convolution: the gradient of a convolution with respect to its input.
+
+    Weights: `kernel` [*window, filters, channels in], `bias` [filters]. `crop` is what
+    is cut (or, negative, added) before and after each axis of the full result.
+    """
+
+    op: Literal["conv_transpose"] = "conv_transpose"
+    filters: PositiveInt
+    window: tuple[PositiveInt, ...]
+    strides: tuple[PositiveInt, ...]
+    dilation: tuple[PositiveInt, ...]
+    crop: tuple[tuple[int, int], ...]
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Each axis grows by its stride."""
+        (shape,) = inputs
+        need_rank(shape, len(self.window), self.op)
+        spatial = []
+        for n, k, s, d, (lo, hi) in zip(
+            shape[:-1], self.window, self.strides, self.dilation, self.crop, strict=True
+        ):
+            size = None if n is None else (n - 1) * s + (k - 1) * d + 1 - lo - hi
+            if size is not None and size < 1:
+                raise SpecError(f"a transposed convolution leaves {size} positions")
+            spatial.append(size)
+        return (*spatial, self.filters)
+
+    def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        """Kernel and bias."""
+        kernel = (*self.window, self.filters, known(inputs[0][-1], "the channel axis"))
+        return {"kernel": kernel, **({"bias": (self.filters,)} if self.bias else {})}
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """The most positions that any phase of the stride reads."""
+        reach = (self.window[axis] - 1) * self.dilation[axis]
+        return (extent - 1 + reach) // self.strides[axis] + 1
+
+
+class Dense(Op):
+    """Matrix product over the last axis. Weights: `kernel` [in, units], `bias` [units]."""
+
+    op: Literal["dense"] = "dense"
+    units: PositiveInt
+    bias: bool = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The last axis becomes `units`."""
+        return (*inputs[0][:-1], self.units)
+
+    def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        """Kernel and bias."""
+        kernel = (known(inputs[0][-1], "the input of a dense layer"), self.units)
+        return {"kernel": kernel, **({"bias": (self.units,)} if self.bias else {})}
+
+
+def _slide(op: Conv | DepthwiseConv, shape: Shape) -> tuple[int | None, ...]:
+    return tuple(
+        window_size(n, op.window[i], op.strides[i], op.dilation[i], axis_padding(op.padding, i))
+        for i, n in enumerate(shape[:-1])
+    )
+
+
+def _reach(op: Conv | DepthwiseConv, extent: int, axis: int) -> int:
+    return (extent - 1) * op.strides[axis] + (op.window[axis] - 1) * op.dilation[axis] + 1

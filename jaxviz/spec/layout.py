@@ -1,0 +1,160 @@
+"""Operations that move values around: padding, cropping, resizing, reshaping, joining."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from jaxviz.errors import SpecError
+from jaxviz.spec.op import Op, Shape, ShapeTooSmallError, known, need_rank
+
+Pairs = tuple[tuple[NonNegativeInt, NonNegativeInt], ...]
+
+
+class Pad(Op):
+    """Zeros around the spatial axes."""
+
+    op: Literal["pad"] = "pad"
+    channelwise: ClassVar[bool] = True
+    amounts: Pairs
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Larger by the amounts."""
+        (shape,) = inputs
+        need_rank(shape, len(self.amounts), self.op)
+        spatial = (None if n is None else n + sum(p) for n, p in zip(shape, self.amounts, strict=False))
+        return (*spatial, shape[-1])
+
+
+class Crop(Op):
+    """Rows and columns cut off the spatial axes."""
+
+    op: Literal["crop"] = "crop"
+    channelwise: ClassVar[bool] = True
+    amounts: Pairs
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Smaller by the amounts."""
+        (shape,) = inputs
+        need_rank(shape, len(self.amounts), self.op)
+        spatial = tuple(
+            None if n is None else n - sum(p) for n, p in zip(shape, self.amounts, strict=False)
+        )
+        if any(n is not None and n < 1 for n in spatial):
+            raise ShapeTooSmallError(f"cropping {self.amounts} leaves nothing of {shape}")
+        return (*spatial, shape[-1])
+
+
+class Upsample(Op):
+    """Each spatial axis enlarged by a whole factor."""
+
+    op: Literal["upsample"] = "upsample"
+    channelwise: ClassVar[bool] = True
+    factors: tuple[PositiveInt, ...]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = "nearest"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Larger by the factors."""
+        (shape,) = inputs
+        need_rank(shape, len(self.factors), self.op)
+        spatial = (None if n is None else n * f for n, f in zip(shape, self.factors, strict=False))
+        return (*spatial, shape[-1])
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Interpolation reads a neighbour on either side."""
+        spread = {"nearest": 0, "bilinear": 1, "bicubic": 3, "lanczos3": 5, "lanczos5": 9}
+        return (extent - 2) // self.factors[axis] + 2 + spread[self.interpolation]
+
+
+class Concatenate(Op):
+    """Tensors joined along one axis (negative; -1 is the channels)."""
+
+    op: Literal["concatenate"] = "concatenate"
+    axis: int = -1
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Sizes add up along the axis and must agree elsewhere."""
+        axis = self.axis % len(inputs[0])
+        result = list(inputs[0])
+        for shape in inputs[1:]:
+            if len(shape) != len(result):
+                raise SpecError(f"cannot join shapes {' and '.join(map(str, inputs))}")
+            for i, n in enumerate(shape):
+                if i == axis:
+                    total = result[i]
+                    result[i] = None if n is None or total is None else total + n
+                elif result[i] is None or n is None:
+                    result[i] = result[i] if n is None else n
+                elif n != result[i]:
+                    raise SpecError(f"cannot join shapes {' and '.join(map(str, inputs))}")
+        return tuple(result)
+
+
+class Reshape(Op):
+    """Same values, other shape; one -1 is worked out."""
+
+    op: Literal["reshape"] = "reshape"
+    shape: tuple[int, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The target, with -1 worked out where the input is known."""
+        (shape,) = inputs
+        if any(n is None for n in shape):
+            return tuple(None if n == -1 else n for n in self.shape)
+        total = math.prod(n for n in shape if n is not None)
+        fixed = math.prod(n for n in self.shape if n != -1)
+        if self.shape.count(-1) > 1 or fixed == 0 or total % fixed or (-1 not in self.shape and total != fixed):
+            raise SpecError(f"cannot reshape {shape} into {self.shape}")
+        return tuple(total // fixed if n == -1 else n for n in self.shape)
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Positions lose their meaning."""
+        return None
+
+
+class Flatten(Op):
+    """All axes in one."""
+
+    op: Literal["flatten"] = "flatten"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The product of the sizes."""
+        (shape,) = inputs
+        if any(n is None for n in shape):
+            return (None,)
+        return (math.prod(n for n in shape if n is not None),)
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Positions lose their meaning."""
+        return None
+
+
+class Permute(Op):
+    """Axes in another order; `order[i]` is the input axis (0 first) that becomes axis i."""
+
+    op: Literal["permute"] = "permute"
+    order: tuple[NonNegativeInt, ...]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The sizes in the new order."""
+        (shape,) = inputs
+        if sorted(self.order) != list(range(len(shape))):
+            raise SpecError(f"axes {self.order} do not permute shape {shape}")
+        return tuple(shape[i] for i in self.order)
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Positions lose their meaning."""
+        return None
+
+
+class RepeatVector(Op):
+    """A vector repeated along a new first axis."""
+
+    op: Literal["repeat_vector"] = "repeat_vector"
+    times: PositiveInt
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """One axis more."""
+        return (self.times, known(inputs[0][0], "the repeated vector"))

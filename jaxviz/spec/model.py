@@ -1,0 +1,273 @@
+"""A model's architecture as data: named nodes in order, each an operation on earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from jaxviz.errors import ImageSizeError, LayerError, SpecError, nearest
+from jaxviz.spec.conv import Conv, ConvTranspose, Dense, DepthwiseConv
+from jaxviz.spec.elementwise import Activation, Affine, BatchNorm, Identity, Merge, PRelu
+from jaxviz.spec.layout import (
+    Concatenate,
+    Crop,
+    Flatten,
+    Pad,
+    Permute,
+    RepeatVector,
+    Reshape,
+    Upsample,
+)
+from jaxviz.spec.op import Op, Shape
+from jaxviz.spec.pool import GlobalPool, Pool
+
+AnyOp = Annotated[
+    Conv | ConvTranspose | DepthwiseConv | Dense
+    | Pool | GlobalPool
+    | Activation | PRelu | BatchNorm | Affine | Merge | Identity
+    | Pad | Crop | Upsample | Concatenate | Reshape | Flatten | Permute | RepeatVector,
+    Field(discriminator="op"),
+]  # fmt: skip
+#: Operations with a sliding kernel: what an atlas is made of unless layers are named.
+CONVOLUTIONS = (Conv, ConvTranspose, DepthwiseConv)
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Node(BaseModel):
+    """One named step of a model.
+
+    Attributes:
+        name: What the step's result is called: `conv1`, `conv1/pre_activation`, `outer/conv1`,
+            or `conv1@1` for the second call of a shared layer.
+        op: What is computed.
+        inputs: Names of earlier nodes or of model inputs.
+        layer: The Keras layer that the node came from (with its nesting); holds the weights.
+        stage: What of the layer this is: empty for its output, else `pre_activation`,
+            `depthwise`, …; then `name` is the output's name, a slash, and the stage.
+        weights: For each role of the operation the name of the array within the layer.
+    """
+
+    model_config = _STRICT
+    name: str
+    op: AnyOp
+    inputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    layer: str
+    stage: str = ""
+    weights: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def output_name(self) -> str:
+        """Name of the layer output that this node is a stage of (its own, if it is the output)."""
+        return self.name.removesuffix(f"/{self.stage}") if self.stage else self.name
+
+
+class InputRange(BaseModel):
+    """The values that a network was trained on, in the units of its input.
+
+    No model file states this, and nothing fails when it is wrong: pictures only come
+    out grey or garish. `low` and `high` are what black and white are to the network,
+    one number or one per channel in the network's own channel order.
+
+    Example:
+        >>> InputRange(low=(-1.0,), high=(1.0,)).span
+        (2.0,)
+    """
+
+    model_config = _STRICT
+    low: Annotated[tuple[float, ...], Field(min_length=1)]
+    high: Annotated[tuple[float, ...], Field(min_length=1)]
+    #: `bgr` where the network reads colours in the order that Caffe used.
+    order: Literal["rgb", "bgr"] = "rgb"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> InputRange:
+        pairs = list(zip(self.low, self.high, strict=False))
+        if len(self.low) != len(self.high) or any(lo >= hi for lo, hi in pairs):
+            raise ValueError(f"a range needs low < high, found {self.low} to {self.high}")
+        return self
+
+    @property
+    def span(self) -> tuple[float, ...]:
+        """high − low, per channel."""
+        return tuple(hi - lo for lo, hi in zip(self.low, self.high, strict=True))
+
+
+class InputSpec(BaseModel):
+    """A model input: name and shape without batch, channels last; None where any size goes."""
+
+    model_config = _STRICT
+    name: str
+    shape: tuple[PositiveInt | None, ...]
+
+
+class Source(BaseModel):
+    """Where a model came from: what, never who or where."""
+
+    model_config = _STRICT
+    #: Base name of the file, without any folder.
+    file: str = ""
+    sha256: str = ""
+    #: `keras 2.9.0`, `tf.keras 2.2.4-tf`, …
+    framework: str = ""
+
+
+class ModelSpec(BaseModel):
+    """A whole architecture; checked for order, names and references when it is made.
+
+    Example:
+        >>> spec = ModelSpec(
+        ...     name="tiny",
+        ...     inputs=(InputSpec(name="image", shape=(8, 8, 1)),),
+        ...     nodes=(
+        ...         Node(
+        ...             name="conv",
+        ...             layer="conv",
+        ...             inputs=("image",),
+        ...             op=Conv(filters=4, window=(3, 3), strides=(1, 1), dilation=(1, 1),
+        ...                     padding="valid"),
+        ...             weights={"kernel": "kernel", "bias": "bias"},
+        ...         ),
+        ...     ),
+        ...     outputs=("conv",),
+        ... )
+        >>> spec.shapes()["conv"], spec.receptive_field("conv")
+        ((6, 6, 4), (3, 3))
+    """
+
+    model_config = _STRICT
+    schema_version: Literal[1] = 1
+    name: str
+    inputs: Annotated[tuple[InputSpec, ...], Field(min_length=1)]
+    nodes: tuple[Node, ...]
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    range: InputRange | None = None
+    #: Names of the classes in the order of the output, where they are known.
+    labels: tuple[str, ...] = ()
+    source: Source = Source()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        seen = {i.name for i in self.inputs}
+        if len(seen) != len(self.inputs):
+            raise ValueError("two inputs have the same name")
+        for node in self.nodes:
+            if node.name in seen:
+                raise ValueError(f"two nodes are called {node.name!r}")
+            for name in node.inputs:
+                if name not in seen:
+                    raise ValueError(f"{node.name!r} reads {name!r}, which does not come before it")
+            seen.add(node.name)
+        if missing := [name for name in self.outputs if name not in seen]:
+            raise ValueError(f"the outputs {missing} do not exist")
+        return self
+
+    @cached_property
+    def by_name(self) -> dict[str, Node]:
+        """Nodes by name, in order."""
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of everything that can be tapped, in order: outputs of layers and their stages."""
+        return tuple(self.by_name)
+
+    @property
+    def convolutions(self) -> tuple[str, ...]:
+        """Outputs of every layer with a sliding kernel, in order."""
+        names = [n.output_name for n in self.nodes if isinstance(n.op, CONVOLUTIONS)]
+        return tuple(dict.fromkeys(names))
+
+    def node(self, name: str) -> Node:
+        """The node of a name; LayerError with the nearest names if there is none."""
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise LayerError(
+                f"model {self.name!r} has no layer {name!r}",
+                hint=nearest(name, self.by_name) or "`jaxviz layers MODEL` lists the layers.",
+            ) from None
+
+    def upstream(self, names: Sequence[str]) -> tuple[Node, ...]:
+        """The nodes that these depend on, themselves included, in order."""
+        wanted = set(names)
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return tuple(node for node in self.nodes if node.name in wanted)
+
+    def inputs_of(self, names: Sequence[str]) -> tuple[InputSpec, ...]:
+        """The model inputs that these nodes depend on."""
+        wanted = {i for node in self.upstream(names) for i in node.inputs} | set(names)
+        return tuple(i for i in self.inputs if i.name in wanted)
+
+    def shapes(
+        self, *image_shapes: Shape, targets: Sequence[str] | None = None
+    ) -> dict[str, Shape]:
+        """Shape of every node's result, batch left out.
+
+        Args:
+            image_shapes: One per model input; the model's own where left out.
+            targets: Only what these depend on is worked out.
+
+        Raises:
+            ImageSizeError: Naming the node at which a map becomes too small or does not fit.
+        """
+        given = image_shapes or tuple(i.shape for i in self.inputs)
+        shapes: dict[str, Shape] = {i.name: s for i, s in zip(self.inputs, given, strict=True)}
+        for node in self.nodes if targets is None else self.upstream(targets):
+            try:
+                shapes[node.name] = node.op.output_shape(*(shapes[i] for i in node.inputs))
+            except SpecError as error:
+                sizes = " and ".join("×".join(map(str, s)) for s in given)
+                raise ImageSizeError(
+                    f"an image of {sizes} does not fit layer {node.name!r}: {error}"
+                ) from error
+        return shapes
+
+    def weight_shapes(self) -> Iterator[tuple[Node, str, Shape]]:
+        """(node, role, expected shape) of every weight; None where the shape is open."""
+        shapes = self.shapes()
+        for node in self.nodes:
+            expected = node.op.weight_shapes(*(shapes[i] for i in node.inputs))
+            for role, shape in expected.items():
+                yield node, role, shape
+
+    def receptive_field(self, name: str) -> tuple[int | None, ...]:
+        """How many input pixels one position of a layer sees, per spatial axis; None is all."""
+        image = self.inputs_of([name])[0]
+        return tuple(self._extent(name, image.name, axis) for axis in range(len(image.shape) - 1))
+
+    def _extent(self, name: str, image: str, axis: int) -> int | None:
+        extents: dict[str, int | None] = {name: 1}
+        for node in reversed(self.upstream([name])):
+            if node.name not in extents:
+                continue
+            own = extents[node.name]
+            extent = None if own is None else node.op.input_extent(own, axis)
+            for source in node.inputs:
+                before = extents.get(source, 0)
+                extents[source] = (
+                    None if extent is None or before is None else max(before, extent)
+                )
+        return extents.get(image, 1)
+
+    def least_image_size(self, name: str, limit: int = 4096) -> int | None:
+        """The least square image that reaches a layer; None if no size up to `limit` does."""
+        inputs = self.inputs_of([name])
+        for size in range(1, limit):
+            shapes = [(size,) * (len(i.shape) - 1) + (i.shape[-1],) for i in inputs]
+            partial = ModelSpec.model_construct(
+                **{**dict(self), "inputs": inputs, "nodes": self.upstream([name])}
+            )
+            try:
+                partial.shapes(*shapes)
+            except SpecError:
+                continue
+            except ImageSizeError:
+                continue
+            return size
+        return None

@@ -1,0 +1,52 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import PositiveInt
+
+from jaxviz.spec.op import Op, Padding, Shape, axis_padding, need_rank, window_size
+
+
+class Pool(Op):
+    """Maximum or average over a sliding window; padding never counts in either."""
+
+    op: Literal["pool"] = "pool"
+    channelwise: ClassVar[bool] = True
+    kind: Literal["max", "average"]
+    window: tuple[PositiveInt, ...]
+    strides: tuple[PositiveInt, ...]
+    padding: Padding
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Shape after the window has slid over every spatial axis."""
+        (shape,) = inputs
+        need_rank(shape, len(self.window), self.op)
+        spatial = (
+            window_size(n, self.window[i], self.strides[i], 1, axis_padding(self.padding, i))
+            for i, n in enumerate(shape[:-1])
+        )
+        return (*spatial, shape[-1])
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Stride and window widen what is read."""
+        return (extent - 1) * self.strides[axis] + self.window[axis]
+
+
+class GlobalPool(Op):
+    """Maximum or average over all spatial axes."""
+
+    op: Literal["global_pool"] = "global_pool"
+    channelwise: ClassVar[bool] = True
+    kind: Literal["max", "average"]
+    keepdims: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Channels alone, or with axes of size 1 before them."""
+        (shape,) = inputs
+        return (*(1,) * (len(shape) - 1), shape[-1]) if self.keepdims else (shape[-1],)
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Everything is read."""
+        return None
