@@ -93,9 +93,8 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save((temporary / WEIGHTS_FOLDER).absolute(), _flat(bundle.weights))
         if bundle.probes is not None:
-            np.savez_compressed(
-                temporary / PROBES_FILE, **{encode(k): v for k, v in bundle.probes.items()}
-            )
+            probes: dict[str, Any] = {encode(k): v for k, v in bundle.probes.items()}
+            np.savez_compressed(temporary / PROBES_FILE, **probes)
         temporary.chmod(0o755)
         if path.exists():
             shutil.rmtree(path)
@@ -128,7 +127,9 @@ def load(path: str | os.PathLike[str]) -> Bundle:
 
 def _read_spec(file: Path) -> ModelSpec:
     if file.stat().st_size > _LARGEST_SPEC:
-        raise ModelFileError(f"{str(file)!r} is larger than any architecture ({_LARGEST_SPEC} bytes)")
+        raise ModelFileError(
+            f"{str(file)!r} is larger than any architecture ({_LARGEST_SPEC} bytes)"
+        )
     try:
         return ModelSpec.model_validate(json.loads(file.read_bytes()))
     except ValidationError as error:
@@ -154,11 +155,6 @@ def _read_weights(folder: Path, spec: ModelSpec) -> Weights:
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            metadata = checkpointer.metadata(folder.absolute()).item_metadata
-            target = {
-                key: np.empty((0,)) for key in metadata  # restored as NumPy, whatever the devices
-            }
-            del target
             restored = checkpointer.restore(folder.absolute())
     except Exception as error:  # Orbax and TensorStore raise a score of types on damaged folders
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

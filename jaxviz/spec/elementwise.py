@@ -9,7 +9,7 @@ from pydantic import Field
 from jaxviz.errors import SpecError
 from jaxviz.spec.op import Op, Shape, known
 
-#: Keras' built-in activations. `hard_sigmoid_keras2` is clip(x/5 + 1/2), Keras 3's is clip(x/6 + 1/2).
+#: Keras' built-in activations. `hard_sigmoid_keras2` is clip(x/5 + 1/2); Keras 3 has x/6.
 ActivationName = Literal[
     "linear", "relu", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish",
     "sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_silu", "log_sigmoid",
@@ -55,13 +55,14 @@ class PRelu(Op):
 
     def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
         """One slope per position and channel, or shared."""
-        return {
-            "alpha": tuple(1 if i in self.shared_axes else n for i, n in enumerate(inputs[0]))
-        }
+        return {"alpha": tuple(1 if i in self.shared_axes else n for i, n in enumerate(inputs[0]))}
 
 
 class BatchNorm(Op):
-    """Normalisation by stored statistics. Weights: `mean`, `variance`, `gamma`, `beta` [channels]."""
+    """Normalisation by stored statistics.
+
+    Weights: `mean`, `variance`, `gamma`, `beta` [channels].
+    """
 
     op: Literal["batch_norm"] = "batch_norm"
     epsilon: float = Field(ge=0)
@@ -85,7 +86,7 @@ class BatchNorm(Op):
 
 
 class Affine(Op):
-    """x · scale + offset with fixed numbers, one or one per channel (Rescaling, Normalization)."""
+    """Fixed scale and offset, x · scale + offset, one number or one per channel (Rescaling)."""
 
     op: Literal["affine"] = "affine"
     channelwise: ClassVar[bool] = True
@@ -117,7 +118,7 @@ class Merge(Op):
 
 
 class Identity(Op):
-    """Nothing at inference: dropout, noise, augmentation, spatial dropout, …"""
+    """Nothing at inference: dropout, noise, augmentation."""
 
     op: Literal["identity"] = "identity"
     channelwise: ClassVar[bool] = True

@@ -24,7 +24,9 @@ class Pad(Op):
         """Larger by the amounts."""
         (shape,) = inputs
         need_rank(shape, len(self.amounts), self.op)
-        spatial = (None if n is None else n + sum(p) for n, p in zip(shape, self.amounts, strict=False))
+        spatial = (
+            None if n is None else n + sum(p) for n, p in zip(shape, self.amounts, strict=False)
+        )
         return (*spatial, shape[-1])
 
 
@@ -105,7 +107,12 @@ class Reshape(Op):
             return tuple(None if n == -1 else n for n in self.shape)
         total = math.prod(n for n in shape if n is not None)
         fixed = math.prod(n for n in self.shape if n != -1)
-        if self.shape.count(-1) > 1 or fixed == 0 or total % fixed or (-1 not in self.shape and total != fixed):
+        if (
+            self.shape.count(-1) > 1
+            or fixed == 0
+            or total % fixed
+            or (-1 not in self.shape and total != fixed)
+        ):
             raise SpecError(f"cannot reshape {shape} into {self.shape}")
         return tuple(total // fixed if n == -1 else n for n in self.shape)
 

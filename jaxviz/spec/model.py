@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ from jaxviz.spec.layout import (
     Reshape,
     Upsample,
 )
-from jaxviz.spec.op import Op, Shape
+from jaxviz.spec.op import Shape
 from jaxviz.spec.pool import GlobalPool, Pool
 
 AnyOp = Annotated[
@@ -92,7 +93,7 @@ class InputRange(BaseModel):
 
     @property
     def span(self) -> tuple[float, ...]:
-        """high − low, per channel."""
+        """Distance from `low` to `high`, per channel."""
         return tuple(hi - lo for lo, hi in zip(self.low, self.high, strict=True))
 
 
@@ -166,6 +167,15 @@ class ModelSpec(BaseModel):
         return self
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the JSON form: equal for equal architectures, on any machine."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def __hash__(self) -> int:
+        # Flax keeps the spec as static metadata, which JAX needs to hash.
+        return hash(self.digest)
+
+    @cached_property
     def by_name(self) -> dict[str, Node]:
         """Nodes by name, in order."""
         return {node.name: node for node in self.nodes}
@@ -210,14 +220,16 @@ class ModelSpec(BaseModel):
         """Shape of every node's result, batch left out.
 
         Args:
-            image_shapes: One per model input; the model's own where left out.
-            targets: Only what these depend on is worked out.
+            image_shapes: One per model input that `targets` depend on; the model's own
+                where left out.
+            targets: Only what these depend on is worked out; all outputs where left out.
 
         Raises:
             ImageSizeError: Naming the node at which a map becomes too small or does not fit.
         """
-        given = image_shapes or tuple(i.shape for i in self.inputs)
-        shapes: dict[str, Shape] = {i.name: s for i, s in zip(self.inputs, given, strict=True)}
+        inputs = self.inputs if targets is None else self.inputs_of(targets)
+        given = image_shapes or tuple(i.shape for i in inputs)
+        shapes: dict[str, Shape] = {i.name: s for i, s in zip(inputs, given, strict=True)}
         for node in self.nodes if targets is None else self.upstream(targets):
             try:
                 shapes[node.name] = node.op.output_shape(*(shapes[i] for i in node.inputs))
@@ -250,24 +262,16 @@ class ModelSpec(BaseModel):
             extent = None if own is None else node.op.input_extent(own, axis)
             for source in node.inputs:
                 before = extents.get(source, 0)
-                extents[source] = (
-                    None if extent is None or before is None else max(before, extent)
-                )
+                extents[source] = None if extent is None or before is None else max(before, extent)
         return extents.get(image, 1)
 
     def least_image_size(self, name: str, limit: int = 4096) -> int | None:
         """The least square image that reaches a layer; None if no size up to `limit` does."""
-        inputs = self.inputs_of([name])
+        image = self.inputs_of([name])[0].shape
         for size in range(1, limit):
-            shapes = [(size,) * (len(i.shape) - 1) + (i.shape[-1],) for i in inputs]
-            partial = ModelSpec.model_construct(
-                **{**dict(self), "inputs": inputs, "nodes": self.upstream([name])}
-            )
             try:
-                partial.shapes(*shapes)
-            except SpecError:
-                continue
-            except ImageSizeError:
+                self.shapes((size,) * (len(image) - 1) + (image[-1],), targets=[name])
+            except (SpecError, ImageSizeError):
                 continue
             return size
         return None

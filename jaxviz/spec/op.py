@@ -60,7 +60,11 @@ class ShapeTooSmallError(SpecError):
 
 
 def window_size(
-    size: int | None, window: int, stride: int, dilation: int, padding: Literal["valid", "same"] | tuple[int, int]
+    size: int | None,
+    window: int,
+    stride: int,
+    dilation: int,
+    padding: Literal["valid", "same"] | tuple[int, int],
 ) -> int | None:
     """Number of positions of a sliding window along one axis.
 

@@ -1,0 +1,91 @@
+"""Open a model from wherever it is: a bundle, or a file that an installed converter reads."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxviz import bundle as bundles
+from jaxviz.bundle import Bundle
+from jaxviz.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from jaxviz.model import Model
+
+#: Packages that can read model files register a module under this entry point group. It has
+#: `recognises(path) -> bool` and `convert_file(path, *, weights, until) -> Bundle`.
+CONVERTERS = "jaxviz.converters"
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """The Flax model of a bundle or a model file.
+
+    Args:
+        path: A bundle, or a model file where a converter for it is installed.
+
+    Returns:
+        An `nnx.Module`; see `jaxviz.Model`.
+
+    Raises:
+        ModelFileError: If there is nothing there that can be read.
+        ConversionError: If the file holds layers that cannot be converted.
+
+    Example:
+        >>> import jaxviz
+        >>> jaxviz.load(jaxviz.example("galaxy_cnn.keras")).spec.convolutions
+        ('conv1', 'conv2', 'conv3', 'conv4', 'conv5')
+    """
+    from jaxviz.model import Model
+
+    return Model(load_bundle(path))
+
+
+def load_bundle(
+    path: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    until: str | None = None,
+) -> Bundle:
+    """The spec and weights of a bundle or a model file, without building a Flax model.
+
+    Args:
+        path: A bundle or a model file.
+        weights: A file of weights, where the model file holds only the architecture.
+        until: Keep only what this layer needs.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelFileError(f"there is no file {str(path)!r}")
+    if bundles.is_bundle(path):
+        return bundles.load(path)
+    for converter in converters():
+        if converter.recognises(path):
+            return converter.convert_file(
+                path, weights=None if weights is None else Path(weights), until=until
+            )
+    names = ", ".join(e.name for e in entry_points(group=CONVERTERS)) or "none"
+    raise ModelFileError(
+        f"{str(path)!r} is not a model that can be read",
+        hint=f"Expected a bundle or a file that an installed converter knows (installed: {names}).",
+    )
+
+
+def converters() -> list[Any]:
+    """The installed converter modules."""
+    return [entry.load() for entry in entry_points(group=CONVERTERS)]
+
+
+def example(name: str) -> Path:
+    """Path of a file that comes with jaxviz: the galaxy classifier or one of its images.
+
+    Example:
+        >>> example("galaxy_cnn.keras").name
+        'galaxy_cnn.keras'
+    """
+    path = Path(__file__).parent / "data" / name
+    if not path.exists():
+        held = ", ".join(sorted(p.name for p in path.parent.iterdir() if p.suffix != ".py"))
+        raise ModelFileError(f"jaxviz brings no example {name!r}", hint=f"It has: {held}.")
+    return path

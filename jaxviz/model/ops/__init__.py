@@ -1,0 +1,6 @@
+"""How each operation of `jaxviz.spec` is computed: one file a family, as there."""
+
+from jaxviz.model.ops import conv, elementwise, layout, pool
+from jaxviz.model.ops.registry import DIRECT, FORMS, compute, implements
+
+__all__ = ["DIRECT", "FORMS", "compute", "conv", "elementwise", "implements", "layout", "pool"]

@@ -1,0 +1,131 @@
+"""Activations, norms and arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxviz.model.ops.registry import implements
+from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Merge, PRelu
+
+Weights = Mapping[str, jax.Array]
+
+
+def _relu(
+    x: jax.Array,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> jax.Array:
+    positive = x if max_value is None else jnp.minimum(x, max_value)
+    return jnp.where(x > threshold, positive, negative_slope * (x - threshold))
+
+
+def _threshold(x: jax.Array, threshold: float, default_value: float) -> jax.Array:
+    return jnp.where(x > threshold, x, default_value)
+
+
+def _sparsemax(x: jax.Array, axis: float = -1) -> jax.Array:
+    z = jnp.moveaxis(x, int(axis), -1)
+    ordered = jnp.flip(jnp.sort(z, axis=-1), axis=-1)
+    ranks = jnp.arange(1, z.shape[-1] + 1, dtype=x.dtype)
+    sums = jnp.cumsum(ordered, axis=-1)
+    support = (1 + ranks * ordered > sums).sum(axis=-1, keepdims=True)
+    tau = (jnp.take_along_axis(sums, support - 1, axis=-1) - 1) / support
+    return jnp.moveaxis(jnp.maximum(z - tau, 0), -1, int(axis))
+
+
+_FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
+    "linear": lambda x: x,
+    "relu": _relu,
+    "leaky_relu": lambda x, negative_slope=0.2: jax.nn.leaky_relu(x, negative_slope),
+    "elu": lambda x, alpha=1.0: jax.nn.elu(x, alpha),
+    "celu": lambda x, alpha=1.0: jax.nn.celu(x, alpha),
+    "selu": jax.nn.selu,
+    "gelu": lambda x, approximate=0.0: jax.nn.gelu(x, approximate=bool(approximate)),
+    "silu": jax.nn.silu,
+    "mish": jax.nn.mish,
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "hard_sigmoid_keras2": lambda x: jnp.clip(0.2 * x + 0.5, 0, 1),
+    "hard_silu": jax.nn.hard_silu,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "tanh": jnp.tanh,
+    "hard_tanh": jax.nn.hard_tanh,
+    "tanh_shrink": lambda x: x - jnp.tanh(x),
+    "hard_shrink": lambda x, threshold=0.5: jnp.where(jnp.abs(x) > threshold, x, 0),
+    "soft_shrink": lambda x, threshold=0.5: jnp.sign(x) * jnp.maximum(jnp.abs(x) - threshold, 0),
+    "softplus": jax.nn.softplus,
+    "softsign": jax.nn.soft_sign,
+    "squareplus": lambda x, b=4.0: jax.nn.squareplus(x, b),
+    "sparse_plus": jax.nn.sparse_plus,
+    "exponential": jnp.exp,
+    "threshold": _threshold,
+    "softmax": lambda x, axis=-1: jax.nn.softmax(x, axis=int(axis)),
+    "log_softmax": lambda x, axis=-1: jax.nn.log_softmax(x, axis=int(axis)),
+    "sparsemax": _sparsemax,
+    "glu": lambda x, axis=-1: jax.nn.glu(x, axis=int(axis)),
+}
+
+
+@implements(Activation)
+def activation(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
+    """A built-in activation function."""
+    return _FUNCTIONS[op.function](x, **op.arguments)
+
+
+@implements(PRelu)
+def prelu(op: PRelu, weights: Weights, x: jax.Array) -> jax.Array:
+    """Leaky ReLU with a learned slope."""
+    return jnp.where(x > 0, x, weights["alpha"][None] * x)
+
+
+@implements(BatchNorm)
+def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
+    """Normalisation by stored statistics, as one multiplication and one addition."""
+    shape = [1] * x.ndim
+    shape[op.axis] = -1
+    scale = jax.lax.rsqrt(weights["variance"] + op.epsilon)
+    if op.scale:
+        scale = scale * weights["gamma"]
+    offset = -weights["mean"] * scale
+    if op.center:
+        offset = offset + weights["beta"]
+    return x * scale.reshape(shape) + offset.reshape(shape)
+
+
+@implements(Affine)
+def affine(op: Affine, weights: Weights, x: jax.Array) -> jax.Array:
+    """Fixed scale and offset."""
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    scale = jnp.asarray(op.scale, x.dtype).reshape(shape)
+    return x * scale + jnp.asarray(op.offset, x.dtype).reshape(shape)
+
+
+_MERGES: dict[str, Callable[[Any, Any], jax.Array]] = {
+    "add": jnp.add,
+    "average": jnp.add,
+    "subtract": jnp.subtract,
+    "multiply": jnp.multiply,
+    "maximum": jnp.maximum,
+    "minimum": jnp.minimum,
+}
+
+
+@implements(Merge)
+def merge(op: Merge, weights: Weights, *inputs: jax.Array) -> jax.Array:
+    """Elementwise combination; axes that an input lacks come after its batch axis."""
+    rank = max(x.ndim for x in inputs)
+    aligned = [x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:]) for x in inputs]
+    result = reduce(_MERGES[op.kind], aligned)
+    return result / len(inputs) if op.kind == "average" else result
+
+
+@implements(Identity)
+def identity(op: Identity, weights: Weights, x: jax.Array) -> jax.Array:
+    """Nothing."""
+    return x

@@ -1,0 +1,163 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial, reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.windows import (
+    Ints,
+    Pairs,
+    pad_spatial,
+    same_padding,
+    window_counts,
+    window_slice,
+)
+from jaxviz.spec import GlobalPool, Pool
+
+Weights = Mapping[str, jax.Array]
+
+
+@implements(Pool)
+def pool(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
+    """Pooling as XLA has it."""
+    padding = _pool_padding(op, x.shape[1:-1])
+    if op.kind == "max":
+        return _reduce_window(x, -jnp.inf, lax.max, op, padding)
+    total = _reduce_window(x, 0.0, lax.add, op, padding)
+    return total / _counts(op, x.shape, padding)
+
+
+@implements(Pool, "slices")
+def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
+    """Pooling over shifted copies, with a written-out gradient: 10 to 40 times faster on a CPU.
+
+    XLA's gradient of a maximum (select-and-scatter) runs on one thread without vectors.
+    On a tie the first position of the window takes the gradient, as in TensorFlow.
+    """
+    padding = _pool_padding(op, x.shape[1:-1])
+    if op.kind == "max":
+        return _max_slices(x, op.window, op.strides, padding)
+    padded = pad_spatial(x, padding)
+    ones = (1,) * len(op.window)
+    sizes = window_counts(x.shape[1:-1], op.window, op.strides, ones, padding)
+    terms = (window_slice(padded, o, op.strides, ones, sizes) for o in np.ndindex(*op.window))
+    return reduce(jnp.add, terms) / _counts(op, x.shape, padding)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_slices(x: jax.Array, window: Ints, strides: Ints, padding: Pairs) -> jax.Array:
+    return _max_and_winner(x, window, strides, padding)[0]
+
+
+def _max_and_winner(
+    x: jax.Array, window: Ints, strides: Ints, padding: Pairs
+) -> tuple[jax.Array, jax.Array]:
+    padded = pad_spatial(x, padding, -np.inf)
+    ones = (1,) * len(window)
+    sizes = window_counts(x.shape[1:-1], window, strides, ones, padding)
+    best = winner = None
+    for index, offset in enumerate(np.ndindex(*window)):
+        value = window_slice(padded, offset, strides, ones, sizes)
+        if best is None or winner is None:
+            best, winner = value, jnp.zeros(value.shape, jnp.int8)
+        else:
+            winner = jnp.where(value > best, jnp.int8(index), winner)
+            best = jnp.maximum(best, value)
+    assert best is not None
+    assert winner is not None
+    return best, winner
+
+
+def _max_forward(
+    x: jax.Array, window: Ints, strides: Ints, padding: Pairs
+) -> tuple[jax.Array, tuple[jax.Array, Ints]]:
+    best, winner = _max_and_winner(x, window, strides, padding)
+    return best, (winner, x.shape)
+
+
+def _max_backward(
+    window: Ints, strides: Ints, padding: Pairs, kept: tuple[jax.Array, Ints], cotangent: jax.Array
+) -> tuple[jax.Array]:
+    winner, shape = kept
+    if window == strides and not any(map(sum, padding)):
+        return (_max_backward_tiles(winner, cotangent, window, shape),)
+    zero = jnp.zeros((), cotangent.dtype)
+    total = None
+    for index, offset in enumerate(np.ndindex(*window)):
+        config = [(0, 0, 0)]
+        for n, o, s, (low, _), count in zip(
+            shape[1:-1], offset, strides, padding, cotangent.shape[1:-1], strict=True
+        ):
+            before = o - low
+            config.append((before, n - before - ((count - 1) * s + 1), s - 1))
+        share = jnp.where(winner == index, cotangent, zero)
+        term = lax.pad(share, zero, [*config, (0, 0, 0)])
+        total = term if total is None else total + term
+    assert total is not None
+    return (total,)
+
+
+def _max_backward_tiles(
+    winner: jax.Array, cotangent: jax.Array, window: Ints, shape: Ints
+) -> jax.Array:
+    """Windows that tile the map: every input belongs to one window, so nothing is summed."""
+    batch, *sizes, channels = cotangent.shape
+    index = jnp.arange(np.prod(window), dtype=jnp.int8).reshape(
+        (1, *(part for w in window for part in (1, w)), 1)
+    )
+    spaced = (batch, *(part for n in sizes for part in (n, 1)), channels)
+    spread = jnp.where(
+        winner.reshape(spaced) == index, cotangent.reshape(spaced), jnp.zeros((), cotangent.dtype)
+    )
+    full = spread.reshape(batch, *(n * w for n, w in zip(sizes, window, strict=True)), channels)
+    rest = [(0, n - m, 0) for n, m in zip(shape[1:-1], full.shape[1:-1], strict=True)]
+    return lax.pad(full, jnp.zeros((), full.dtype), [(0, 0, 0), *rest, (0, 0, 0)])
+
+
+_max_slices.defvjp(_max_forward, _max_backward)
+
+
+@implements(GlobalPool)
+def global_pool(op: GlobalPool, weights: Weights, x: jax.Array) -> jax.Array:
+    """Maximum or mean over all spatial axes."""
+    axes = tuple(range(1, x.ndim - 1))
+    collapse = jnp.max if op.kind == "max" else jnp.mean
+    return collapse(x, axis=axes, keepdims=op.keepdims)
+
+
+def _pool_padding(op: Pool, sizes: Ints) -> Pairs:
+    if op.padding == "valid":
+        return ((0, 0),) * len(sizes)
+    if op.padding == "same":
+        return same_padding(sizes, op.window, op.strides, (1,) * len(sizes))
+    return op.padding  # type: ignore[return-value]
+
+
+def _reduce_window(
+    x: jax.Array, start: float, combine: object, op: Pool, padding: Pairs
+) -> jax.Array:
+    return lax.reduce_window(
+        x,
+        np.asarray(start, x.dtype),
+        combine,  # type: ignore[arg-type]
+        (1, *op.window, 1),
+        (1, *op.strides, 1),
+        ((0, 0), *padding, (0, 0)),
+    )
+
+
+def _counts(op: Pool, shape: Ints, padding: Pairs) -> np.ndarray:
+    """How many real positions each window covers: padding does not count."""
+    counts = np.ones((), np.float32)
+    for n, k, s, (low, high) in zip(shape[1:-1], op.window, op.strides, padding, strict=True):
+        starts = np.arange(0, n + low + high - k + 1, s) - low
+        covered = np.minimum(starts + k, n) - np.maximum(starts, 0)
+        counts = np.multiply.outer(counts, covered)
+    return counts[None, ..., None].astype(np.float32)

@@ -1,0 +1,39 @@
+"""Which function computes which operation, and in which forms.
+
+Every operation has the form `direct`: XLA's own, differentiable in everything, the
+reference. An operation may have other exact forms that are faster on some platform;
+`jaxviz.model.lowerings` chooses among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import jax
+
+from jaxviz.spec import Op
+
+#: (operation, weights by role, inputs [batch, …, channels]) -> result [batch, …, channels]
+Form = Callable[..., jax.Array]
+FormT = TypeVar("FormT", bound=Form)
+
+DIRECT = "direct"
+FORMS: dict[type[Op], dict[str, Form]] = {}
+
+
+def implements(op: type[Op], form: str = DIRECT) -> Callable[[FormT], FormT]:
+    """Register a function as a form of an operation."""
+
+    def register(function: FormT) -> FormT:
+        FORMS.setdefault(op, {})[form] = function
+        return function
+
+    return register
+
+
+def compute(
+    op: Any, weights: Mapping[str, jax.Array], *inputs: jax.Array, form: str = DIRECT
+) -> jax.Array:
+    """The result of one operation, in the form of that name."""
+    return FORMS[type(op)][form](op, weights, *inputs)
