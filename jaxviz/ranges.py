@@ -1,0 +1,122 @@
+"""The network's input units, and the numbers that presets are published in.
+
+A preset's numbers (start, step) belong to a range of pixel values: keras.io's to -1…1,
+tf-keras-vis' to 0…255. A picture is optimised in the preset's units and reaches the
+network in the network's own: an affine map, per channel, and a flip for BGR networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxviz.errors import ConfigError
+from jaxviz.spec import InputRange
+
+#: What `keras.applications.*.preprocess_input` makes of 0…255, by its `mode`.
+PREPROCESS = {
+    "tf": InputRange(low=(-1.0,), high=(1.0,)),
+    "torch": InputRange(
+        low=(-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225),
+        high=((1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225),
+    ),
+    "caffe": InputRange(
+        low=(-103.939, -116.779, -123.68),
+        high=(255 - 103.939, 255 - 116.779, 255 - 123.68),
+        order="bgr",
+    ),
+    "raw": InputRange(low=(0.0,), high=(255.0,)),
+}
+
+
+def parse_range(text: str) -> InputRange:
+    """Read `LO:HI`.
+
+    Raises:
+        ConfigError: If it is not two numbers in order.
+
+    Example:
+        >>> parse_range("0:255").high
+        (255.0,)
+    """
+    low, colon, high = text.partition(":")
+    try:
+        values = float(low), float(high)
+    except ValueError:
+        values = (0.0, 0.0)
+    if not colon or not (np.isfinite(values).all() and values[0] < values[1]):
+        raise ConfigError(
+            f"{text!r} is not a range", hint="Expected LOW:HIGH, such as 0:1, 0:255 or -1:1."
+        )
+    return InputRange(low=values[:1], high=values[1:])
+
+
+def preprocess_range(name: str) -> InputRange:
+    """The range of a keras.applications preprocessing mode.
+
+    Example:
+        >>> preprocess_range("tf").low
+        (-1.0,)
+    """
+    if name not in PREPROCESS:
+        raise ConfigError(
+            f"there is no preprocessing {name!r}", hint=f"There are: {', '.join(PREPROCESS)}."
+        )
+    return PREPROCESS[name]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Maps pictures between a preset's units and the network's.
+
+    Attributes:
+        low: What black is in the preset's units.
+        high: What white is.
+        network: The network's range; None (unknown) takes the preset's units as they are.
+
+    Example:
+        >>> units = Units(-1.0, 1.0, InputRange(low=(0.0,), high=(255.0,)))
+        >>> float(units.to_network(jnp.zeros((1, 1, 3)))[0, 0, 0])
+        127.5
+    """
+
+    low: float
+    high: float
+    network: InputRange | None
+
+    def to_network(self, image: jax.Array) -> jax.Array:
+        """[height, width, channels] in the preset's units -> in the network's."""
+        if self.network is None:
+            return image
+        scale, offset = self._affine()
+        if self.network.order == "bgr":
+            image = jnp.flip(image, axis=-1)
+        return image * scale + offset
+
+    def from_network(self, raw: jax.Array) -> jax.Array:
+        """The inverse of `to_network`."""
+        if self.network is None:
+            return raw
+        scale, offset = self._affine()
+        image = (raw - offset) / scale
+        return jnp.flip(image, axis=-1) if self.network.order == "bgr" else image
+
+    def to_display(self, raw: jax.Array) -> jax.Array:
+        """In the network's units -> 0 (black) to 1 (white), not clipped, channels as RGB."""
+        return (self.from_network(raw) - self.low) / (self.high - self.low)
+
+    def check_channels(self, channels: int) -> None:
+        """Raise ConfigError if the range is per channel and has another number of them."""
+        if self.network is not None and len(self.network.low) not in (1, channels):
+            raise ConfigError(
+                f"the range has {len(self.network.low)} channels, the network's input {channels}"
+            )
+
+    def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        assert self.network is not None
+        low, span = np.asarray(self.network.low), np.asarray(self.network.span)
+        scale = span / (self.high - self.low)
+        return scale.astype(np.float32), (low - scale * self.low).astype(np.float32)
