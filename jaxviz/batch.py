@@ -301,13 +301,13 @@ def image_shape(
         ImageSizeError: If the size is too small, or a dense layer allows only one size.
     """
     inputs = spec.inputs_of([layer])
-    if len(inputs) != 1 or len(inputs[0].shape) != 3 or inputs[0].shape[-1] is None:
+    channels = inputs[0].shape[-1] if len(inputs) == 1 and len(inputs[0].shape) == 3 else None
+    if channels is None:
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs) or "no input"
         raise ConfigError(
             f"layer {layer!r} hangs on {found}; an atlas needs one image (height, width, channels)"
         )
-    own, channels = inputs[0].shape[:2], inputs[0].shape[2]
-    fixed = _fixed_size(spec, layer, own)
+    fixed = _fixed_size(spec, layer, inputs[0].shape[:2])
     wanted = (size, size) if isinstance(size, int) else size
     if wanted is None:
         wanted = fixed or (preset.size, preset.size)

@@ -6,12 +6,14 @@ It is data from elsewhere all the same, so everything in it is checked when it i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 
 from jaxviz.errors import ModelFileError, SpecError
 from jaxviz.names import encode
-from jaxviz.spec import ModelSpec
+from jaxviz.spec import ModelSpec, Source
 
 #: Arrays by layer (the Keras name, with its nesting) and by name within the layer.
 Weights = Mapping[str, Mapping[str, np.ndarray]]
@@ -45,6 +47,17 @@ class Bundle:
     spec: ModelSpec
     weights: Weights
     probes: Mapping[str, np.ndarray] | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the architecture and every weight, whatever file they came from."""
+        spec = self.spec.model_copy(update={"range": None, "source": Source()})
+        digest = hashlib.sha256(spec.model_dump_json().encode())
+        for layer in sorted(self.weights):
+            for name, array in sorted(self.weights[layer].items()):
+                digest.update(f"{layer}\0{name}\0{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return digest.hexdigest()
 
     def with_spec(self, **changes: Any) -> Bundle:
         """The same model with parts of its spec replaced (its range, its labels, …)."""

@@ -77,6 +77,18 @@ def converters() -> list[Any]:
     return [entry.load() for entry in entry_points(group=CONVERTERS)]
 
 
+def verifier() -> Any:
+    """The `verify` module of the first installed converter that has one.
+
+    Raises:
+        ModelFileError: If none is installed.
+    """
+    for converter in converters():
+        if hasattr(converter, "verify"):
+            return converter.verify
+    raise ModelFileError("no converter that can verify is installed")
+
+
 def example(name: str) -> Path:
     """Path of a file that comes with jaxviz: the galaxy classifier or one of its images.
 

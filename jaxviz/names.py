@@ -41,3 +41,17 @@ def encode(name: str) -> str:
     if len(key) > _LONGEST:
         key = f"{key[: _LONGEST - 20]}%-{hashlib.sha256(raw).hexdigest()[:16]}"
     return key
+
+
+def printable(text: str) -> str:
+    r"""Text from a model file, safe for a terminal: control characters are spelled out.
+
+    Line feeds stay, since messages have several lines.
+
+    Example:
+        >>> printable("conv\x1b[31m")
+        'conv\\x1b[31m'
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )

@@ -124,7 +124,7 @@ def normalize_by_rms(epsilon: float = 1e-12) -> optax.GradientTransformation:
 
 def _functions(first: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
     """Optax's public functions whose first parameter has one of these names."""
-    found = {}
+    found: dict[str, Callable[..., Any]] = {}
     for name, value in vars(optax).items():
         if isinstance(value, (FunctionType, partial)) and not name.startswith("_"):
             parameters = list(inspect.signature(value).parameters)

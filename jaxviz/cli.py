@@ -1,0 +1,248 @@
+"""The command line: parse, call, and turn errors into exit statuses.
+
+0 done (dead units are a finding, not a failure) · 1 an error that the message explains ·
+2 wrong usage · 3 finished, but some units failed · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jaxviz import __version__
+from jaxviz.errors import JaxvizError
+from jaxviz.names import printable
+
+FAILED_UNITS = 3
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="jaxviz")
+def cli() -> None:
+    """Filter atlases of trained Keras CNNs: what every filter of every layer looks for."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        status = cli(standalone_mode=False)
+    except JaxvizError as error:
+        click.echo(f"error: {printable(str(error))}", err=True)
+        status = 1
+    except click.exceptions.Abort:
+        status = INTERRUPTED
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except BrokenPipeError:
+        status = 1
+    sys.exit(status or 0)
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def apply(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return apply
+
+
+_range_options = _options(
+    click.option("--range", "range_", metavar="LO:HI", help="Values the network was trained on."),
+    click.option(
+        "--preprocess", metavar="NAME", help="Or a keras.applications mode: tf, torch, caffe, raw."
+    ),
+)
+_weights_option = click.option(
+    "--weights", metavar="FILE", help="Weights, where MODEL holds only the architecture."
+)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-o", "--output", metavar="BUNDLE", help="Default: MODEL's name with .bundle.")
+@_weights_option
+@click.option("--until", metavar="LAYER", help="Convert only what this layer needs.")
+@_range_options
+@click.option("--verify", is_flag=True, help="Compare every layer with Keras, and keep probes.")
+def convert(
+    model: str,
+    output: str | None,
+    weights: str | None,
+    until: str | None,
+    range_: str | None,
+    preprocess: str | None,
+    verify: bool,
+) -> None:
+    """Convert a Keras model file into a bundle, without running anything in it."""
+    from jaxviz import bundle as bundles
+    from jaxviz.loading import load_bundle, verifier
+    from jaxviz.recipe import AtlasRecipe
+
+    target = Path(output or f"{Path(model).stem}.bundle")
+    settings = AtlasRecipe(model=model, output=str(target), range=range_, preprocess=preprocess)
+    bundle = load_bundle(model, weights=weights, until=until)
+    bundle = bundle.with_spec(range=settings.range_used(bundle.spec))
+    if verify:
+        report = verifier().verify(bundle, model)
+        click.echo(str(report), err=True)
+        bundle = report.with_probes(bundle)
+    bundles.save(bundle, target)
+    click.echo(str(target))
+
+
+@cli.command()
+@click.argument("model")
+@_weights_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def layers(model: str, weights: str | None, as_json: bool) -> None:
+    """List a model's layers: operation, output shape, channels, parameters, receptive field."""
+    from jaxviz.loading import load_bundle
+    from jaxviz.summary import layer_rows, layer_table
+
+    bundle = load_bundle(model, weights=weights)
+    if as_json:
+        click.echo(json.dumps(layer_rows(bundle), indent=1))
+    else:
+        click.echo(printable(layer_table(bundle)))
+
+
+@cli.command()
+@click.argument("bundle")
+def verify(bundle: str) -> None:
+    """Check a bundle against the activations recorded in it; needs no Keras."""
+    from jaxviz import bundle as bundles
+    from jaxviz.loading import verifier
+
+    report = verifier().check_probes(bundles.load(bundle))
+    click.echo(printable(str(report)))
+
+
+@cli.command()
+@click.argument("model")
+@click.option("-o", "--output", metavar="ATLAS", help="Default: MODEL's name with .atlas.")
+@_weights_option
+@click.option(
+    "--layers",
+    "layers_",
+    multiple=True,
+    metavar="GLOB",
+    help="Layers by name; may be repeated. Default: every convolution.",
+)
+@click.option("--channels", metavar="A:B", help="Only these channels of each layer.")
+@click.option("--preset", metavar="NAME", help="How a picture is made; see `jaxviz presets`.")
+@click.option("--size", type=click.IntRange(min=1), help="Side of the image in pixels.")
+@click.option("--steps", type=click.IntRange(min=1), help="Updates.")
+@click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax.")
+@click.option("--learning-rate", type=float, help="Its step, in the preset's units.")
+@click.option("--schedule", metavar="NAME:KEY=VALUE,…", help="Any schedule of Optax.")
+@_range_options
+@click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
+@click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
+def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> None:
+    """Make the picture that excites each filter most, for every filter of every layer.
+
+    Run the same command again to continue an atlas that was interrupted.
+    """
+    from jaxviz.recipe import AtlasRecipe
+
+    settings["layers"], settings["range"] = settings.pop("layers_"), settings.pop("range_")
+    given = {name: value for name, value in settings.items() if value is not None}
+    target = output or f"{Path(model).stem}.atlas"
+    _make([_recipe(AtlasRecipe, model=model, output=target, **given)], as_json=as_json)
+
+
+@cli.command()
+@click.argument("recipe", metavar="RECIPE.toml")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would be made.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
+def run(recipe: str, dry_run: bool, as_json: bool) -> None:
+    """Make the atlases that a recipe file describes, one after the other."""
+    from jaxviz.recipe import read_recipes
+
+    recipes = read_recipes(recipe)
+    if dry_run:
+        _describe(recipes, as_json=as_json)
+    else:
+        _make(recipes, as_json=as_json)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Every field of every preset.")
+def presets(as_json: bool) -> None:
+    """List the presets: what each is, and where its numbers come from."""
+    from jaxviz.presets import DEFAULT_PRESET, PRESETS
+
+    if as_json:
+        click.echo(json.dumps([p.model_dump(mode="json") for p in PRESETS.values()], indent=1))
+        return
+    for preset in PRESETS.values():
+        mark = " (default)" if preset.name == DEFAULT_PRESET else ""
+        click.echo(f"{preset.name}{mark}: {preset.about}\n    {preset.source}")
+
+
+def _recipe(kind: Any, **fields: Any) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise click.UsageError(f"{option}: {first['msg']}, found {first['input']!r}") from error
+
+
+def _describe(recipes: Any, *, as_json: bool) -> None:
+    from jaxviz.run import prepare
+
+    for recipe in recipes:
+        job = prepare(recipe)
+        pairs = list(zip(job.plans, job.renderers, strict=True))
+        if as_json:
+            rows = [
+                {"layer": plan.name, "units": len(plan.channels), "size": list(renderer.shape)}
+                for plan, renderer in pairs
+            ]
+            click.echo(json.dumps({"atlas": recipe.output, "layers": rows}))
+            continue
+        total = sum(len(plan.channels) for plan in job.plans)
+        click.echo(f"{recipe.output}: {total} pictures of {len(pairs)} layers, {recipe.preset}")
+        for plan, renderer in pairs:
+            size = "×".join(map(str, renderer.shape))
+            click.echo(printable(f"  {plan.name}  {len(plan.channels)} filters at {size}"))
+
+
+def _make(recipes: Any, *, as_json: bool) -> None:
+    from jaxviz.progress import ConsoleReporter
+    from jaxviz.run import make_atlas
+
+    failed = 0
+    for recipe in recipes:
+        try:
+            with ConsoleReporter(json_lines=as_json) as reporter:
+                report = make_atlas(recipe, reporter)
+        except KeyboardInterrupt:
+            click.echo(
+                f"interrupted: what is finished is kept in {recipe.output}; "
+                "run the same command again to continue",
+                err=True,
+            )
+            raise
+        failed += report.failed
+        if not as_json:
+            click.echo(str(report.path / "index.html"))
+            for sheet in sorted((report.path / "sheets").glob("*.png")):
+                click.echo(str(sheet))
+    if failed:
+        click.echo(f"{failed} units failed: their pictures are not finite", err=True)
+        sys.exit(FAILED_UNITS)

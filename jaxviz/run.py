@@ -1,0 +1,251 @@
+"""From a recipe to an atlas: the only place that knows model, batch and atlas all three."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxviz import __version__
+from jaxviz.atlas import AtlasWriter, LayerPlan
+from jaxviz.batch import PRNG, LayerRenderer, Render, join
+from jaxviz.bundle import Bundle
+from jaxviz.errors import ImageSizeError
+from jaxviz.loading import load_bundle
+from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
+
+# Work is committed in pieces of about this many units: few enough to lose little when a
+# run is killed, enough that an atlas is not a million small files.
+_STORE_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What became of a layer: units by status, and how long this run worked on it."""
+
+    layer: str
+    units: int
+    done: int
+    dead: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AtlasReport:
+    """What became of an atlas."""
+
+    path: Path
+    layers: tuple[LayerReport, ...]
+
+    @property
+    def failed(self) -> int:
+        """Units whose picture was not finite."""
+        return sum(layer.failed for layer in self.layers)
+
+
+class Reporter:
+    """Told about progress; this one does nothing with it."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, said once."""
+
+    def start(self, path: Path, layers: Sequence[LayerPlan], finished: int) -> None:
+        """An atlas begins or continues, with so many units already there."""
+
+    def layer(self, name: str) -> None:
+        """A layer begins."""
+
+    def units(self, count: int) -> None:
+        """So many more units are finished."""
+
+    def finish(self, report: LayerReport) -> None:
+        """A layer is complete."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An atlas worked out and checked, before anything is written or compiled."""
+
+    recipe: AtlasRecipe
+    bundle: Bundle
+    renderers: tuple[LayerRenderer, ...]
+    plans: tuple[LayerPlan, ...]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What an atlas is of: a folder is continued only with exactly this."""
+        spec, preset = self.bundle.spec, self.renderers[0].preset
+        return {
+            "model": {
+                "name": spec.name,
+                "file": spec.source.file,
+                "sha256": self.bundle.digest,
+                "range": None if spec.range is None else spec.range.model_dump(mode="json"),
+            },
+            "recipe": {
+                "preset": preset.model_dump(mode="json"),
+                "layers": {r.layer: list(r.shape) for r in self.renderers},
+                "channels": self.recipe.channels,
+                "prng": PRNG,
+            },
+            "seed": self.recipe.seed,
+        }
+
+
+def prepare(recipe: AtlasRecipe) -> Job:
+    """Load the model and check every setting against it; nothing is written.
+
+    Raises:
+        JaxvizError: Whatever is wrong, before any work is done.
+    """
+    preset = recipe.preset_used()
+    bundle = load_bundle(recipe.model, weights=recipe.weights)
+    bundle = bundle.with_spec(range=recipe.range_used(bundle.spec))
+    renderers, problems = [], []
+    for layer in match_layers(bundle.spec, recipe.layers):
+        try:
+            renderers.append(
+                LayerRenderer(bundle, layer, preset, size=recipe.size, chunk=recipe.chunk)
+            )
+        except ImageSizeError as error:
+            problems.append(error)
+    if problems:
+        raise ImageSizeError(
+            problems[0].summary if len(problems) == 1 else "some layers cannot take such images",
+            details=[] if len(problems) == 1 else [p.summary for p in problems],
+            hint=problems[-1].hint,
+        )
+    plans = tuple(_plan(renderer, recipe) for renderer in renderers)
+    return Job(recipe, bundle, tuple(renderers), plans)
+
+
+def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasReport:
+    """Make an atlas, or whatever is missing of it.
+
+    Args:
+        recipe: What to make.
+        reporter: Told about progress.
+
+    Returns:
+        The folder, and per layer the units by status.
+
+    Raises:
+        JaxvizError: If anything in the recipe does not fit, or the folder holds
+            another atlas or is being worked on.
+
+    Example:
+        >>> import jaxviz, tempfile
+        >>> from jaxviz.recipe import AtlasRecipe
+        >>> folder = tempfile.mkdtemp() + "/galaxy.atlas"
+        >>> model = str(jaxviz.example("galaxy_cnn.keras"))
+        >>> recipe = AtlasRecipe(model=model, output=folder, layers=("conv1",), channels="0:2",
+        ...                      size=32, steps=2, range="0:1")
+        >>> [layer.units for layer in make_atlas(recipe).layers]
+        [2]
+    """
+    reporter = reporter or Reporter()
+    use_compile_cache()
+    job = prepare(recipe)
+    if job.bundle.spec.range is None:
+        low, high = job.renderers[0].preset.units
+        reporter.note(
+            f"The input range of {job.bundle.spec.name!r} is not known; taking the preset's "
+            f"{low:g} to {high:g}. If the network was trained on other values, say --range LO:HI."
+        )
+    path = Path(recipe.output)
+    with AtlasWriter(path, identity=job.identity, record=_record(job), layers=job.plans) as atlas:
+        missing = {p.name: sum(len(units) for units in atlas.pending(p.name)) for p in atlas.layers}
+        total = sum(len(p.channels) for p in atlas.layers)
+        reporter.start(path, atlas.layers, total - sum(missing.values()))
+        reports = []
+        for plan, renderer in zip(atlas.layers, job.renderers, strict=True):
+            reporter.layer(plan.name)
+            reports.append(_make_layer(atlas, plan, renderer, recipe.seed, reporter))
+            reporter.finish(reports[-1])
+    return AtlasReport(path, tuple(reports))
+
+
+def _make_layer(
+    atlas: AtlasWriter, plan: LayerPlan, renderer: LayerRenderer, seed: int, reporter: Reporter
+) -> LayerReport:
+    begin = time.perf_counter()
+    # A continued layer is made as it was begun, or its pictures would differ in rounding.
+    renderer.chunk = int(plan.compute["chunk"])
+    renderer.forms = dict(plan.compute["forms"])
+    for units in atlas.pending(plan.name):
+        parts = []
+        for first in range(0, len(units), renderer.chunk):
+            some = units[first : first + renderer.chunk]
+            parts.append(renderer.render_chunk([plan.channels[u] for u in some], seed))
+            reporter.units(len(some))
+        _write(atlas, plan, units, join(parts))
+    seconds = time.perf_counter() - begin
+    atlas.finish(plan.name, seconds=seconds)
+    entry = next(e for e in atlas.manifest.layers if e.plan.name == plan.name)
+    return LayerReport(
+        layer=plan.name,
+        units=len(plan.channels),
+        done=entry.counts["done"],
+        dead=entry.counts["dead"],
+        failed=entry.counts["failed"],
+        seconds=round(seconds, 3),
+    )
+
+
+def _write(atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render) -> None:
+    finite = np.nan_to_num(render.images, nan=0.0)
+    atlas.write(
+        plan.name,
+        units,
+        images=(finite * 255).astype(np.uint8),  # as the published recipe rounds
+        score=render.scores,
+        initial=render.initial_scores,
+        status=render.status,
+    )
+
+
+def _plan(renderer: LayerRenderer, recipe: AtlasRecipe) -> LayerPlan:
+    channels = match_channels(recipe.channels, renderer.units_in_layer, renderer.layer)
+    chunk = min(renderer.chunk, len(channels))
+    height, width, depth = renderer.shown_shape
+    return LayerPlan(
+        name=renderer.layer,
+        channels=channels,
+        height=height,
+        width=width,
+        depth=depth,
+        chunk=chunk * max(1, _STORE_CHUNK // chunk),
+        compute={"chunk": chunk, "forms": renderer.forms},
+    )
+
+
+def _record(job: Job) -> dict[str, Any]:
+    """How it was made: software and kind of device, never a path, a user or a host."""
+    device = jax.devices()[0]
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorstore")
+    return {
+        "model": job.bundle.spec.source.model_dump(mode="json"),
+        "software": {
+            "jaxviz": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "device": {"platform": device.platform, "kind": device.device_kind},
+    }
+
+
+def use_compile_cache() -> None:
+    """Keep compiled programs on disk, so that the next run of the same layer starts at once."""
+    if jax.config.jax_compilation_cache_dir is None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(home) / "jaxviz" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
