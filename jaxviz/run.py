@@ -179,8 +179,8 @@ def _make_layer(
 ) -> LayerReport:
     begin = time.perf_counter()
     # A continued layer is made as it was begun, or its pictures would differ in rounding.
-    renderer.chunk = int(plan.compute["chunk"])
-    renderer.forms = dict(plan.compute["forms"])
+    compute: dict[str, Any] = dict(plan.compute)
+    renderer.chunk, renderer.forms = compute["chunk"], compute["forms"]
     for units in atlas.pending(plan.name):
         parts = []
         for first in range(0, len(units), renderer.chunk):
@@ -245,7 +245,7 @@ def _record(job: Job) -> dict[str, Any]:
 
 def use_compile_cache() -> None:
     """Keep compiled programs on disk, so that the next run of the same layer starts at once."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "jaxviz" / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
