@@ -1,0 +1,146 @@
+"""`.keras` and HDF5 files as neutral networks: nothing is executed, no Keras is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+from converters.config import parse_json, parse_model, parse_version
+from converters.hdf5 import SIGNATURE, Hdf5, read_hdf5
+from converters.network import Network
+from converters.weights import Keras3Store, LegacyStore, Store
+from jaxviz.errors import ModelFileError
+from jaxviz.spec import Source
+
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_LARGEST_TEXT = 64 << 20
+#: Weights hardly compress; a zip that claims more than this holds something else.
+_LARGEST_RATIO = 200
+
+
+def sniff(path: Path) -> str | None:
+    """`zip` or `hdf5`, whatever the file is called; None if it is neither."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        return None
+    if start == SIGNATURE:
+        return "hdf5"
+    return "zip" if start[:4] == b"PK\x03\x04" else None
+
+
+def read(path: Path) -> tuple[Network, Store, Source]:
+    """Read a whole model file.
+
+    Raises:
+        ModelFileError: If there is no such file, it is damaged, or it is not a model.
+    """
+    if not path.exists():
+        raise ModelFileError(f"there is no file {str(path)!r}")
+    if path.is_dir():
+        raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
+    kind = sniff(path)
+    try:
+        if kind == "hdf5":
+            return _read_hdf5_model(path)
+        if kind == "zip":
+            return _read_zip(path)
+    except OSError as error:
+        raise ModelFileError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    except RecursionError:
+        raise ModelFileError(f"{path.name!r} is nested too deeply") from None
+    found = "an empty file" if path.stat().st_size == 0 else "something else"
+    raise ModelFileError(
+        f"{str(path)!r} is not a Keras model: expected a .keras zip or HDF5, found {found}"
+    )
+
+
+def _read_hdf5_model(path: Path) -> tuple[Network, Store, Source]:
+    file = read_hdf5(path, path.name)
+    root = file.groups[""]
+    text = root.get("model_config")
+    if not isinstance(text, str):
+        raise ModelFileError(
+            f"{path.name!r} holds weights but no architecture",
+            hint="Name the architecture, and this file with --weights.",
+        )
+    weights = file.groups.get("model_weights", root)
+    stated = root.get("keras_version", weights.get("keras_version"))
+    document = parse_json(text, f"the configuration in {path.name!r}")
+    network = parse_model(document, parse_version(stated))
+    return network, legacy_store(file), _source(path, stated)
+
+
+def legacy_store(file: Hdf5) -> LegacyStore:
+    """The arrays of a Keras 1 or 2 HDF5 file, a list for each top-level layer."""
+    base = "model_weights" if "model_weights" in file.groups else ""
+    prefix = f"{base}/" if base else ""
+    groups = {}
+    for layer in file.attribute_list(base, "layer_names"):
+        names = file.attribute_list(f"{prefix}{layer}", "weight_names")
+        paths = [(name, f"{prefix}{layer}/{name}") for name in names]
+        groups[layer] = [(name, file.arrays[p]) for name, p in paths if p in file.arrays]
+    return LegacyStore(groups)
+
+
+def _read_zip(path: Path) -> tuple[Network, Store, Source]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, path.name)
+            missing = [name for name in (_CONFIG, _WEIGHTS) if name not in members]
+            if missing:
+                raise ModelFileError(
+                    f"{path.name!r} is a zip but not a Keras model: it has no {missing[0]}"
+                )
+            config = parse_json(_text(archive, members[_CONFIG]), f"config.json of {path.name!r}")
+            metadata: Any = {}
+            if _METADATA in members:
+                metadata = parse_json(_text(archive, members[_METADATA]), "metadata.json")
+            file = _weights(archive, members[_WEIGHTS], path.name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelFileError(f"{path.name!r} is damaged: {error}") from None
+    stated = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    network = parse_model(config, parse_version(stated))
+    return network, Keras3Store(file), _source(path, stated)
+
+
+def _members(archive: zipfile.ZipFile, shown: str) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        if info.filename in members:
+            raise ModelFileError(f"{shown!r} holds two files called {info.filename!r}")
+        members[info.filename] = info
+    return members
+
+
+def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.file_size > _LARGEST_TEXT:
+        raise ModelFileError(f"{info.filename} claims {info.file_size} bytes, too many for a text")
+    with archive.open(info) as member:
+        return member.read(_LARGEST_TEXT)
+
+
+def _weights(archive: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Hdf5:
+    """The weights, taken out of the zip into a temporary file."""
+    if info.file_size > _LARGEST_RATIO * max(info.compress_size, 1 << 16):
+        raise ModelFileError(
+            f"{info.filename} in {shown!r} claims an absurd {info.file_size} bytes"
+        )
+    with tempfile.NamedTemporaryFile(prefix="jaxviz-", suffix=".h5") as copy:
+        with archive.open(info) as member:
+            shutil.copyfileobj(member, copy, 1 << 20)
+        copy.flush()
+        return read_hdf5(Path(copy.name), shown)
+
+
+def _source(path: Path, stated: object) -> Source:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    version = f"keras {stated}" if isinstance(stated, str) else "keras"
+    return Source(file=path.name, sha256=digest, framework=version[:100])

@@ -1,0 +1,97 @@
+"""Live models as neutral networks: their configuration is read like that of a file.
+
+Nothing is imported: the model brings its own Keras.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from converters.config import parse_model, parse_version
+from converters.network import Layer, Network
+from converters.weights import Array, LegacyStore, SlotsOf, Store
+from jaxviz.errors import ModelFileError
+from jaxviz.spec import Source
+
+
+def read_live(model: Any) -> tuple[Network, Store, Source]:
+    """A live model's network and weights.
+
+    Raises:
+        ModelFileError: If it is not a built Sequential or Functional model.
+    """
+    if not all(hasattr(model, name) for name in ("to_json", "layers", "get_config")):
+        raise ModelFileError(f"expected a Keras model, found a {type(model).__name__}")
+    try:
+        document = json.loads(model.to_json())
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"the model {model.name!r} has no configuration to read: {error}",
+            hint="Only Sequential and Functional models can be converted.",
+        ) from error
+    stated = document.get("keras_version") or _version(model)
+    network = parse_model(document, parse_version(stated))
+    return network, LiveStore(model), Source(framework=f"keras {stated}")
+
+
+def _version(model: Any) -> str:
+    import sys
+
+    package = type(model).__module__.split(".")[0]
+    bases = {base.__module__.split(".")[0] for base in type(model).__mro__}
+    for name in (package, "keras", "tf_keras"):
+        if name in bases and hasattr(sys.modules.get(name), "__version__"):
+            return str(sys.modules[name].__version__)
+    return "3"
+
+
+@dataclass(frozen=True)
+class LiveArray:
+    """A variable of a live model."""
+
+    variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.variable.shape)
+
+    def load(self) -> np.ndarray:
+        """The values as float32."""
+        values = self.variable.numpy() if hasattr(self.variable, "numpy") else self.variable
+        return np.array(values, np.float32)
+
+
+class LiveStore:
+    """The variables of a live model, layer by layer."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, list[Array]]]:
+        """By layer name, nested models included."""
+        yield from self._within(self._model, network, slots_of)
+
+    def _within(
+        self, model: Any, network: Network, slots_of: SlotsOf
+    ) -> Iterator[tuple[Layer, list[Array]]]:
+        live = {layer.name: layer for layer in model.layers}
+        plain = {}
+        for layer in network.layers:
+            if layer.name not in live:
+                continue
+            if layer.network is not None:
+                yield from self._within(live[layer.name], layer.network, slots_of)
+                continue
+            variables = [
+                *live[layer.name].trainable_weights, *live[layer.name].non_trainable_weights,
+            ]  # fmt: skip
+            plain[layer.name] = [("", LiveArray(v)) for v in variables]
+        leaves = tuple(layer for layer in network.layers if layer.name in plain)
+        flat = Network(network.name, leaves, (), (), network.keras)
+        yield from LegacyStore(plain).arrays(flat, slots_of)

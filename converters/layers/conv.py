@@ -1,0 +1,141 @@
+"""Convolutions and dense layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converters.layers.activation import activated
+from converters.layers.call import LayerCall, Value
+from converters.layers.registry import converts
+from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Padding
+
+
+@converts("Conv1D", "Conv2D", "Conv3D")
+def convolution(call: LayerCall) -> Value:
+    """Convolution with any stride, dilation, groups and padding, causal included."""
+    rank = call.numbered()
+    image = call.image(rank)
+    bias = _bias(call)
+    op = Conv(
+        filters=call.option("filters"),
+        groups=call.option("groups", 1),
+        bias=bias,
+        **_window(call, rank),
+    )
+    weights = {"kernel": call.weight("kernel"), **({"bias": call.weight("bias")} if bias else {})}
+    return activated(call, op, image, weights=weights)
+
+
+@converts("DepthwiseConv1D", "DepthwiseConv2D")
+def depthwise(call: LayerCall) -> Value:
+    """Each channel convolved by itself."""
+    rank = call.numbered()
+    call.ignore("filters", "groups")  # tf.keras copies them from Conv2D; they say nothing here
+    image = call.image(rank)
+    bias = _bias(call)
+    op = DepthwiseConv(
+        multiplier=call.option("depth_multiplier", 1), bias=bias, **_window(call, rank)
+    )
+    weights = {"kernel": call.weight("kernel")}
+    if bias:
+        weights["bias"] = call.weight("bias")
+    return activated(call, op, image, weights=weights)
+
+
+@converts("SeparableConv1D", "SeparableConv2D")
+def separable(call: LayerCall) -> Value:
+    """A depthwise convolution (visible as `NAME/depthwise`), then a 1×1 convolution."""
+    rank = call.numbered()
+    call.require("groups", 1)
+    image = call.image(rank)
+    bias = _bias(call)
+    depthwise_op = DepthwiseConv(
+        multiplier=call.option("depth_multiplier", 1), bias=False, **_window(call, rank)
+    )
+    middle = call.emit(
+        depthwise_op, image, stage="depthwise",
+        weights={"kernel": call.weight("depthwise_kernel")},
+    )  # fmt: skip
+    pointwise = Conv(
+        filters=call.option("filters"), bias=bias, padding="valid",
+        window=(1,) * rank, strides=(1,) * rank, dilation=(1,) * rank,
+    )  # fmt: skip
+    weights = {"kernel": call.weight("pointwise_kernel")}
+    if bias:
+        weights["bias"] = call.weight("bias")
+    return activated(call, pointwise, middle, weights=weights)
+
+
+@converts("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+def transposed(call: LayerCall) -> Value:
+    """The gradient of a convolution, cut to the size that Keras gives it."""
+    rank = call.numbered()
+    call.require("groups", 1)
+    image = call.image(rank)
+    bias = _bias(call)
+    window = call.sizes("kernel_size", rank)
+    strides = call.sizes("strides", rank, 1)
+    dilation = call.sizes("dilation_rate", rank, 1)
+    padding = call.option("padding", "valid")
+    extra = call.option("output_padding", None)
+    extras = (extra,) * rank if not isinstance(extra, list) else tuple(extra)
+    if len(extras) != rank or not all(e is None or type(e) is int for e in extras):
+        call.refuse(f"output_padding={extra!r} is not {rank} numbers")
+    crop = tuple(
+        _transposed_crop(call, padding, (k - 1) * d + 1, s, e)
+        for k, s, d, e in zip(window, strides, dilation, extras, strict=True)
+    )
+    op = ConvTranspose(
+        filters=call.option("filters"), window=window, strides=strides, dilation=dilation,
+        crop=crop, bias=bias,
+    )  # fmt: skip
+    weights = {"kernel": call.weight("kernel"), **({"bias": call.weight("bias")} if bias else {})}
+    return activated(call, op, image, weights=weights)
+
+
+def _transposed_crop(
+    call: LayerCall, padding: Any, reach: int, stride: int, extra: int | None
+) -> tuple[int, int]:
+    """What Keras cuts off (negative: adds) before and after the full result of one axis.
+
+    The full result has (n − 1)·stride + reach positions.
+    """
+    if padding == "valid":
+        return 0, min(0, reach - stride) if extra is None else -extra
+    if padding != "same":
+        return call.refuse(f"padding={padding!r} does not exist")
+    if extra is None:
+        before = max(reach - stride, 0) // 2
+        return before, reach - stride - before
+    half = reach // 2
+    return half, reach - 1 - 2 * half + half - extra
+
+
+@converts("Dense")
+def dense(call: LayerCall) -> Value:
+    """A matrix product over Keras' last axis."""
+    value = call.as_in_keras(call.input)
+    bias = _bias(call)
+    op = Dense(units=call.option("units"), bias=bias)
+    weights = {"kernel": call.weight("kernel"), **({"bias": call.weight("bias")} if bias else {})}
+    return activated(call, op, value, weights=weights)
+
+
+def _bias(call: LayerCall) -> bool:
+    return bool(call.option("use_bias", True))
+
+
+def _window(call: LayerCall, rank: int) -> dict[str, Any]:
+    """Window, strides, dilation and padding of a convolution."""
+    window = call.sizes("kernel_size", rank)
+    strides = call.sizes("strides", rank, 1)
+    dilation = call.sizes("dilation_rate", rank, 1)
+    named = call.option("padding", "valid")
+    padding: Padding
+    if named == "causal" and rank == 1:
+        padding = (((window[0] - 1) * dilation[0], 0),)
+    elif named in ("valid", "same"):
+        padding = named
+    else:
+        call.refuse(f"padding={named!r} does not exist")
+    return {"window": window, "strides": strides, "dilation": dilation, "padding": padding}

@@ -1,0 +1,44 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.registry import converts
+from jaxviz.spec import GlobalPool, Pool
+
+
+@converts(
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+)  # fmt: skip
+def pooling(call: LayerCall) -> Value:
+    """Maximum or average over a window; by default windows do not overlap."""
+    rank = call.numbered()
+    image = call.image(rank)
+    window = call.sizes("pool_size", rank, 2)
+    padding = call.option("padding", "valid")
+    if padding not in ("valid", "same"):
+        call.refuse(f"padding={padding!r} does not exist")
+    if call.option("strides", None) is None:
+        strides = window
+    else:
+        strides = call.sizes("strides", rank)
+    return call.emit(
+        Pool(kind=_kind(call, "Max"), window=window, strides=strides, padding=padding), image
+    )
+
+
+@converts(
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+)  # fmt: skip
+def global_pooling(call: LayerCall) -> Value:
+    """Maximum or average over the whole map."""
+    image = call.image(call.numbered())
+    keepdims = bool(call.option("keepdims", False))
+    op = GlobalPool(kind=_kind(call, "GlobalMax"), keepdims=keepdims)
+    return call.emit(op, image, axes=image.axes if keepdims else in_order(1))
+
+
+def _kind(call: LayerCall, maximum: str) -> str:  # a Literal that mypy cannot follow
+    return "max" if call.layer.class_name.startswith(maximum) else "average"

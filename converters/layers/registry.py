@@ -1,0 +1,35 @@
+"""Which function converts which Keras class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from converters.layers.call import LayerCall, Value
+from converters.network import Layer
+
+#: Emits the operations of one call and returns the layer's output.
+Converter = Callable[[LayerCall], Value]
+
+#: Keras' own classes, and as `ops.NAME` its functions in a graph.
+CONVERTERS: dict[str, Converter] = {}
+#: Classes that users have registered; they come first.
+CUSTOM: dict[str, Converter] = {}
+
+
+def converter_of(layer: Layer) -> Converter | None:
+    """The converter of a layer's class, if there is one."""
+    if layer.operation:
+        return CONVERTERS.get(f"ops.{layer.class_name}")
+    built_in = None if layer.custom else CONVERTERS.get(layer.class_name)
+    return CUSTOM.get(layer.class_name, built_in)
+
+
+def converts(*class_names: str) -> Callable[[Converter], Converter]:
+    """Register a function as the converter of these Keras classes."""
+
+    def register(function: Converter) -> Converter:
+        for name in class_names:
+            CONVERTERS[name] = function
+        return function
+
+    return register

@@ -1,0 +1,397 @@
+"""From a neutral network to a spec and its weights.
+
+Every layer is tried, every problem is collected, and one error names them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from converters.layers import LayerCall, Slot, UnknownInput, Unsupported, Value, converter_of
+from converters.layers.call import channels_first, in_order
+from converters.network import Layer, Network, Ref
+from converters.weights import Array, Store
+from jaxviz.bundle import Bundle
+from jaxviz.errors import ConversionError, JaxvizError, LayerError, ModelFileError, nearest
+from jaxviz.spec import Identity, InputSpec, ModelSpec, Node, Shape, Source
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network as a spec, before its weights are looked up.
+
+    Attributes:
+        spec: The architecture.
+        slots: The arrays that each layer declares, by the layer's name among the weights.
+        keys: That name for each layer of the network.
+        axes: Where Keras' axes went in each node's result (see `Value.axes`).
+    """
+
+    spec: ModelSpec
+    slots: Mapping[str, Sequence[Slot]]
+    keys: Mapping[Layer, str]
+    axes: Mapping[str, tuple[int, ...]]
+
+
+def convert(network: Network, store: Store, source: Source, until: str | None = None) -> Bundle:
+    """Convert a network and its weights.
+
+    Args:
+        network: The architecture.
+        store: The arrays.
+        source: What the spec says about where the model came from.
+        until: Name of a node after which everything is left out.
+
+    Raises:
+        ConversionError: Naming every layer that cannot be converted, or every array that
+            does not match its layer.
+        LayerError: If `until` does not exist.
+    """
+    lowered = lower(network, source, until)
+    return Bundle(lowered.spec, bind(lowered, network, store))
+
+
+def lower(network: Network, source: Source, until: str | None = None) -> Lowered:
+    """The architecture alone; see `convert`."""
+    state = _Lowering(network, network.keras < (3,) and network.keras != (0,))
+    inputs = state.model_inputs()
+    outputs = state.network(network, "", inputs)
+    title = source.file or network.name
+    poisoned = {name for name, value in state.values.items() if value.known is None}
+    wanted = [value.name for value in outputs]
+    if until is not None:
+        if until not in state.values:
+            raise LayerError(
+                f"model {title!r} has no layer {until!r}", hint=nearest(until, state.values)
+            )
+        wanted = [until]
+    kept = _upstream(state.nodes, wanted)
+    if state.problems and (poisoned & {*wanted, *(n.name for n in kept)}):
+        raise _report(title, state, network)
+    used = {name for node in kept for name in node.inputs} | set(wanted)
+    named = [i for i in inputs if i.name in used] or inputs[:1]
+    try:
+        spec = ModelSpec(
+            name=network.name,
+            inputs=tuple(InputSpec(name=i.name, shape=i.shape) for i in named),
+            nodes=tuple(kept),
+            outputs=tuple(dict.fromkeys(wanted)),
+            source=source,
+        )
+    except ValidationError as error:
+        raise ModelFileError(f"{title!r} contradicts itself: {_first(error)}") from None
+    axes = {name: value.axes for name, value in state.values.items()}
+    return Lowered(spec, state.slots, state.keys, axes)
+
+
+def bind(lowered: Lowered, network: Network, store: Store) -> dict[str, dict[str, np.ndarray]]:
+    """The arrays that the spec's nodes need, by layer and name; loads nothing else.
+
+    Raises:
+        ConversionError: Naming every array that is missing or of the wrong shape.
+    """
+    expected: dict[tuple[str, str], Shape] = {}
+    for node, role, shape in lowered.spec.weight_shapes():
+        expected[node.layer, node.weights[role]] = shape
+    stored: dict[str, list[Array]] = {}
+
+    def slots_of(layer: Layer) -> Sequence[Slot] | None:
+        key = lowered.keys.get(layer)
+        return None if key is None else lowered.slots.get(key)
+
+    for layer, arrays in store.arrays(network, slots_of):
+        stored[lowered.keys[layer]] = arrays
+    problems, weights = [], {}  # type: ignore[var-annotated]
+    for key in dict.fromkeys(layer for layer, _ in expected):
+        slots, arrays = lowered.slots[key], stored.get(key, [])
+        if len(arrays) != len(slots):
+            names = ", ".join(slot.name for slot in slots)
+            shapes = ", ".join(str(tuple(array.shape)) for array in arrays) or "nothing"
+            problems.append(f"{key}  expected {len(slots)} arrays ({names}), found {shapes}")
+            continue
+        for slot, array in zip(slots, arrays, strict=True):
+            if (key, slot.name) not in expected:
+                continue
+            shape = expected[key, slot.name]
+            if slot.transform is None and not _fits(array.shape, shape):
+                problems.append(_mismatch(key, slot, tuple(array.shape), shape))
+                continue
+            values = _loaded(array, slot)
+            if _fits(values.shape, shape):
+                weights.setdefault(key, {})[slot.name] = values
+            else:
+                problems.append(_mismatch(key, slot, values.shape, shape))
+    if problems:
+        title = lowered.spec.source.file or network.name
+        raise ConversionError(
+            f"the weights of {title!r} do not match its architecture", details=problems
+        )
+    return weights
+
+
+def _loaded(array: Array, slot: Slot) -> np.ndarray:
+    values = array.load()
+    if slot.transform is not None:
+        try:
+            values = np.ascontiguousarray(slot.transform(values), np.float32)
+        except ValueError:
+            pass  # of the wrong rank; reported with its shape
+    return values
+
+
+def _fits(found: Sequence[int], expected: Shape) -> bool:
+    return len(found) == len(expected) and all(
+        e is None or e == f for e, f in zip(expected, found, strict=True)
+    )
+
+
+def _mismatch(key: str, slot: Slot, found: Sequence[int], expected: Shape) -> str:
+    return f"{key}  {slot.name} has shape {tuple(found)}, expected {tuple(expected)}"
+
+
+@dataclass
+class _Lowering:
+    """The graph under construction."""
+
+    top: Network
+    keras2: bool
+    nodes: list[Node] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    slots: dict[str, Sequence[Slot]] = field(default_factory=dict)
+    keys: dict[Layer, str] = field(default_factory=dict)
+    #: (name, class, reason) of every layer that could not be converted.
+    problems: list[tuple[str, str, str]] = field(default_factory=list)
+    attempted: int = 0
+
+    def model_inputs(self) -> list[Value]:
+        """The spec's inputs, channels last where the first layers say channels_first."""
+        by_name = {layer.name: layer for layer in self.top.layers}
+        values = []
+        for ref in self.top.inputs:
+            layer = by_name.get(ref.layer)
+            if layer is None:
+                raise ModelFileError(f"the model input {ref.layer!r} is not among its layers")
+            shape = _input_shape(layer)
+            first = _data_format(self.top) == "channels_first" and len(shape) > 1
+            axes = channels_first(len(shape)) if first else in_order(len(shape))
+            spec_shape = tuple(shape[axes.index(j)] for j in range(len(shape)))
+            name = self._free(ref.layer)
+            self.taken.add(name)
+            values.append(Value(name, spec_shape, axes))
+            self.values[name] = values[-1]
+        return values
+
+    def network(self, network: Network, prefix: str, inputs: Sequence[Value]) -> list[Value]:
+        """Lower every call of a network; returns its outputs."""
+        results: dict[Ref, Value] = {}
+        if len(inputs) != len(network.inputs):
+            raise ModelFileError(
+                f"model {network.name!r} is called on {len(inputs)} tensors "
+                f"and has {len(network.inputs)} inputs"
+            )
+        results.update(zip(network.inputs, inputs, strict=True))
+        for layer, index in network.calls():
+            if Ref(layer.name, index) in results:
+                continue
+            if not layer.calls[index].refs():
+                if layer.class_name == "InputLayer":
+                    continue  # an input that the model does not use
+                self._problem(prefix + layer.name, layer, "is called on no tensor")
+                results[Ref(layer.name, index)] = Value(layer.name, None, ())
+                continue
+            outputs = self._layer(layer, index, prefix, results)
+            for tensor, value in enumerate(outputs):
+                results[Ref(layer.name, index, tensor)] = value
+        missing = [ref for ref in network.outputs if ref not in results]
+        if missing:
+            raise ModelFileError(
+                f"model {network.name!r} has outputs that no layer gives",
+                details=[f"{ref.layer} (call {ref.call}, tensor {ref.tensor})" for ref in missing],
+            )
+        return [results[ref] for ref in network.outputs]
+
+    def _layer(
+        self, layer: Layer, index: int, prefix: str, results: Mapping[Ref, Value]
+    ) -> list[Value]:
+        name = f"{prefix}{layer.name}" + (f"@{index}" if index else "")
+        call = layer.calls[index]
+        missing = [ref for ref in call.refs() if ref not in results]
+        if missing:
+            raise ModelFileError(
+                f"layer {layer.name!r} reads a result of {missing[0].layer!r} that does not exist"
+            )
+        args = _resolved(call.args, results)
+        kwargs = _resolved(call.kwargs, results)
+        if layer.network is not None:
+            inner = list(_values([args, kwargs]))
+            outputs = self.network(layer.network, f"{name}/", inner)
+            if len(outputs) == 1:
+                return [self._nested_output(outputs[0], name, layer)]
+            return outputs
+        return [self._convert(layer, name, prefix + layer.name, args, kwargs)]
+
+    def _nested_output(self, value: Value, name: str, layer: Layer) -> Value:
+        """The nested model's own name, as another name of its output."""
+        if value.known is None:
+            return value
+        base = self._free(name)
+        self.taken.add(base)
+        self.nodes.append(Node(name=base, op=Identity(), inputs=(value.name,), layer=base))
+        self.values[base] = Value(base, value.known, value.axes)
+        return self.values[base]
+
+    def _convert(self, layer: Layer, name: str, path: str, args: Any, kwargs: Any) -> Value:
+        base = self._free(name)
+        key = self.keys.setdefault(layer, path if path not in self.slots else base)
+        constants = tuple(_constants(args))
+        call = LayerCall(
+            layer, tuple(_values(args)), constants, kwargs, base, key, self.keras2, set(self.taken)
+        )
+        clean = all(value.known is not None for value in _values([args, kwargs]))
+        try:
+            value = self._attempt(call)
+        except UnknownInput:
+            return self._poison(base)
+        except JaxvizError as error:
+            self._problem(name, layer, str(error).splitlines()[0])
+            return self._poison(base)
+        self.slots.setdefault(key, list(call.slots.values()))
+        if not clean:
+            return self._poison(base)
+        self.nodes += call.nodes
+        self.taken |= call.taken
+        if value.name != base and value.name in self.values and base not in self.taken:
+            self.nodes.append(Node(name=base, op=Identity(), inputs=(value.name,), layer=key))
+            self.taken.add(base)
+        for node in call.nodes:
+            self.values[node.name] = Value(
+                node.name, node.op.output_shape(*(self.values[i].shape for i in node.inputs)),
+                value.axes,
+            )  # fmt: skip
+        self.values[base] = Value(base, value.known, value.axes)
+        return self.values[base]
+
+    def _attempt(self, call: LayerCall) -> Value:
+        self.attempted += 1
+        converter = converter_of(call.layer)
+        if converter is None:
+            raise Unsupported("is not a layer that jaxviz knows")
+        try:
+            _check_dtype(call)
+            value = converter(call)
+        except ValidationError as error:
+            raise Unsupported(f"its configuration makes no sense: {_first(error)}") from None
+        except (TypeError, ValueError, OverflowError, KeyError, IndexError) as error:
+            raise Unsupported(f"its configuration makes no sense: {error}") from None
+        if leftovers := call.leftovers():
+            listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))
+            raise Unsupported(f"has options that jaxviz does not know: {listed}")
+        return value
+
+    def _poison(self, name: str) -> Value:
+        """Stands for a result that cannot be computed, so that what follows is still looked at."""
+        self.taken.add(name)
+        self.values[name] = Value(name, None, ())
+        return self.values[name]
+
+    def _problem(self, name: str, layer: Layer, reason: str) -> None:
+        self.problems.append((name, layer.class_name, reason))
+
+    def _free(self, name: str) -> str:
+        while name in self.taken:
+            name += "~"
+        return name
+
+
+def _upstream(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
+    needed = set(wanted)
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return [node for node in nodes if node.name in needed]
+
+
+def _report(title: str, state: _Lowering, network: Network) -> ConversionError:
+    width = max(len(name) for name, _, _ in state.problems)
+    count = len(state.problems)
+    last = next((n.output_name for n in reversed(state.nodes)), None)
+    return ConversionError(
+        f"cannot convert {title!r}: {count} of {state.attempted} layers unsupported",
+        details=[f"{name:<{width}}  {cls}: {reason}" for name, cls, reason in state.problems],
+        hint=f"Everything up to {last!r} converts: --until {last}" if last else "",
+    )
+
+
+def _resolved(value: Any, results: Mapping[Ref, Value]) -> Any:
+    """The same arguments with tensors in place of references."""
+    if isinstance(value, Ref):
+        return results[value]
+    if isinstance(value, dict):
+        return {key: _resolved(item, results) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_resolved(item, results) for item in value]
+    return value
+
+
+def _values(arguments: Any) -> Iterator[Value]:
+    if isinstance(arguments, Value):
+        yield arguments
+    elif isinstance(arguments, dict):
+        for _, item in sorted(arguments.items()):
+            yield from _values(item)
+    elif isinstance(arguments, list | tuple):
+        for item in arguments:
+            yield from _values(item)
+
+
+def _constants(arguments: Any) -> Iterator[Any]:
+    if isinstance(arguments, list | tuple):
+        for item in arguments:
+            yield from _constants(item)
+    elif isinstance(arguments, dict):
+        yield from _constants([item for _, item in sorted(arguments.items())])
+    elif not isinstance(arguments, Value):
+        yield arguments
+
+
+def _input_shape(layer: Layer) -> Shape:
+    keys = ("batch_shape", "batch_input_shape")
+    full = next((layer.config[k] for k in keys if isinstance(layer.config.get(k), list)), None)
+    if full is None or len(full) < 2:
+        raise ModelFileError(
+            f"the input {layer.name!r} has no shape: the model was saved before it was built"
+        )
+    shape = tuple(full[1:])
+    if len(shape) > 6 or not all(n is None or (type(n) is int and 0 < n < 1 << 24) for n in shape):
+        raise ModelFileError(f"the input {layer.name!r} has the impossible shape {shape}")
+    return shape
+
+
+def _data_format(network: Network) -> str | None:
+    """The `data_format` of the first layer that has one (Flatten has one of its own)."""
+    for layer in network.layers:
+        if layer.network is not None:
+            found = _data_format(layer.network)
+        else:
+            found = None if layer.class_name == "Flatten" else layer.config.get("data_format")
+        if found in ("channels_first", "channels_last"):
+            return found
+    return None
+
+
+def _check_dtype(call: LayerCall) -> None:
+    policy = call.layer.config.get("dtype")
+    if isinstance(policy, dict) and "Quantized" in str(policy.get("class_name")):
+        call.refuse("is quantized; save the model before `quantize()`")
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors()[0]
+    where = ".".join(str(part) for part in found["loc"])
+    return f"{where} = {str(found.get('input'))[:60]!r}: {found['msg']}"

@@ -1,0 +1,261 @@
+"""Proof that a converted model computes what Keras computes: layer by layer, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from converters.layers.call import in_order
+from jaxviz.bundle import Bundle
+from jaxviz.errors import ConversionError, ModelFileError
+from jaxviz.model import run
+from jaxviz.spec import ModelSpec
+
+#: Relative L2 error of a layer's output that float32 arithmetic explains.
+TOLERANCE = 1e-5
+#: What bfloat16 or TF32 matrix units leave, on accelerators that use them.
+COARSE_TOLERANCE = 2e-2
+_SEED = 20240229
+#: Size of the test image where the model leaves it open.
+_OPEN_SIZE = 64
+#: Probes hold at most so many numbers a layer, spread evenly over it.
+_PROBE_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Row:
+    """How far one layer's output is from the reference.
+
+    Attributes:
+        name: The layer.
+        error: ‖output − reference‖ / ‖reference‖; infinite where shapes differ.
+        largest: Largest absolute difference.
+        scale: Root mean square of the reference.
+    """
+
+    name: str
+    error: float
+    largest: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model compared with its reference, worst layer first.
+
+    Attributes:
+        model: The model's name.
+        reference: What it was compared with.
+        rows: One for each compared layer.
+        missing: Nodes for which the reference has nothing to compare with.
+        tolerance: The largest error that counts as equal.
+    """
+
+    model: str
+    reference: str
+    rows: tuple[Row, ...]
+    missing: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
+
+    @property
+    def worst(self) -> Row:
+        """The layer with the largest error."""
+        return self.rows[0]
+
+    @property
+    def median(self) -> float:
+        """The median layer's error."""
+        return float(np.median([row.error for row in self.rows]))
+
+    @property
+    def passed(self) -> bool:
+        """Whether every layer is within the tolerance."""
+        return bool(self.rows) and self.worst.error <= self.tolerance
+
+    def table(self, most: int | None = 20) -> str:
+        """The worst layers as text."""
+        width = max([len(row.name) for row in self.rows[:most]] + [5])
+        lines = [f"{'layer':<{width}}  relative error  largest difference  scale"]
+        lines += [
+            f"{row.name:<{width}}  {row.error:14.1e}  {row.largest:18.1e}  {row.scale:.1e}"
+            for row in self.rows[:most]
+        ]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        verdict = "equal" if self.passed else "DIFFERENT"
+        return (
+            f"{self.model} against {self.reference}: {verdict}, {len(self.rows)} layers, "
+            f"worst {self.worst.error:.1e}, median {self.median:.1e}, "
+            f"allowed {self.tolerance:.0e}\n{self.table()}"
+        )
+
+
+def verify(
+    bundle: Bundle,
+    model: Any,
+    images: np.ndarray | Mapping[str, np.ndarray] | None = None,
+    *,
+    tolerance: float = TOLERANCE,
+) -> Report:
+    """Compare every layer's output with that of Keras on the same input.
+
+    Args:
+        bundle: The converted model.
+        model: A live Keras model, or the path of a model file for Keras to load.
+        images: Inputs [batch, …, channels] by input name, or one array for the first;
+            random ones in the model's range if left out.
+        tolerance: The largest relative L2 error that counts as equal.
+
+    Raises:
+        ModelFileError: If Keras is not installed or cannot load the file.
+    """
+    report, _, _ = _compare(bundle, model, images, tolerance)
+    return report
+
+
+def with_probes(bundle: Bundle, model: Any) -> tuple[Bundle, Report]:
+    """The same bundle with Keras' own activations in it, and the report on them.
+
+    The probes let `check_probes` repeat the comparison wherever the bundle goes.
+    """
+    report, inputs, reference = _compare(bundle, model, None, TOLERANCE)
+    probes = {name: array for name, array in inputs.items()}
+    for name, array in reference.items():
+        probes[name] = _sampled(array)
+    return replace(bundle, probes=probes), report
+
+
+def check_probes(bundle: Bundle, tolerance: float | None = None) -> Report:
+    """Compare the Flax model with the activations stored in its bundle; needs no Keras.
+
+    Args:
+        bundle: A bundle with probes.
+        tolerance: Largest relative L2 error; by default what the device's precision explains.
+
+    Raises:
+        ModelFileError: If the bundle holds no probes.
+    """
+    spec = bundle.spec
+    names = [i.name for i in spec.inputs]
+    if not bundle.probes or any(name not in bundle.probes for name in names):
+        raise ModelFileError(
+            f"the bundle of {spec.name!r} holds no probes",
+            hint="`jaxviz convert MODEL --verify` stores them.",
+        )
+    inputs = {name: bundle.probes[name] for name in names}
+    if tolerance is None:
+        tolerance = TOLERANCE if jax.default_backend() == "cpu" else COARSE_TOLERANCE
+    taps = [name for name in spec.layer_names if name in bundle.probes]
+    outputs = _flax(bundle, inputs, taps)
+    rows = [_row(name, _sampled(outputs[name]), bundle.probes[name]) for name in taps]
+    return _report(spec, "its stored probes", rows, (), tolerance)
+
+
+def random_inputs(spec: ModelSpec, batch: int = 2) -> dict[str, np.ndarray]:
+    """Uniform noise over the model's range (0 to 1 where it is not known), seeded."""
+    generator = np.random.default_rng(_SEED)
+    low, high = (spec.range.low, spec.range.high) if spec.range else ((0.0,), (1.0,))
+    inputs = {}
+    for source in spec.inputs:
+        shape = tuple(n or _OPEN_SIZE for n in source.shape)
+        noise = generator.uniform(size=(batch, *shape))
+        if len(low) in (1, shape[-1]):
+            noise = np.asarray(low) + noise * (np.asarray(high) - np.asarray(low))
+        inputs[source.name] = noise.astype(np.float32)
+    return inputs
+
+
+def _compare(
+    bundle: Bundle, model: Any, images: Any, tolerance: float
+) -> tuple[Report, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    from converters import keras_file, keras_live, lower, reference
+
+    spec = bundle.spec
+    if isinstance(model, str | Path):
+        network, _, source = keras_file.read(Path(model))
+        model = reference.load_keras(Path(model))
+        title = source.framework
+    else:
+        network, _, source = keras_live.read_live(model)
+        title = source.framework
+    axes = lower.lower(network, source, _until(spec)).axes
+    inputs = _inputs(spec, images)
+    keras_inputs = {n: _as_keras(a, axes.get(n)) for n, a in inputs.items()}
+    computed = reference.activations(model, keras_inputs)
+    taps = [name for name in spec.layer_names if name in computed]
+    if not taps:
+        raise ConversionError(f"no layer of {spec.name!r} is in the reference")
+    expected = {name: _as_spec(computed[name], axes.get(name)) for name in taps}
+    outputs = _flax(bundle, inputs, taps)
+    rows = [_row(name, outputs[name], expected[name]) for name in taps]
+    known = set(taps)
+    missing = tuple(n.name for n in spec.nodes if n.name not in known and not n.stage)
+    return _report(spec, title, rows, missing, tolerance), inputs, expected
+
+
+def _until(spec: ModelSpec) -> str | None:
+    return spec.outputs[0] if len(spec.outputs) == 1 and spec.outputs[0] in spec.by_name else None
+
+
+def _inputs(spec: ModelSpec, images: Any) -> dict[str, np.ndarray]:
+    inputs = random_inputs(spec)
+    if isinstance(images, Mapping):
+        inputs |= {name: np.asarray(array, np.float32) for name, array in images.items()}
+    elif images is not None:
+        inputs[spec.inputs[0].name] = np.asarray(images, np.float32)
+    return inputs
+
+
+def _as_keras(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    if axes is None or axes == in_order(len(axes)):
+        return array
+    return array.transpose(0, *(axis + 1 for axis in axes))
+
+
+def _as_spec(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    if axes is None or axes == in_order(len(axes)):
+        return array
+    return array.transpose(0, *(axes.index(j) + 1 for j in range(len(axes))))
+
+
+def _flax(
+    bundle: Bundle, inputs: Mapping[str, np.ndarray], taps: list[str]
+) -> dict[str, np.ndarray]:
+    with jax.default_matmul_precision("highest"):
+        function = jax.jit(lambda weights, given: run(bundle.spec, weights, given, taps))
+        outputs = function(bundle.weights, dict(inputs))
+    return {name: np.asarray(array) for name, array in outputs.items()}
+
+
+def _row(name: str, found: np.ndarray, expected: np.ndarray) -> Row:
+    expected = expected.astype(np.float64)
+    scale = float(np.sqrt(np.mean(expected**2))) if expected.size else 0.0
+    if found.shape != expected.shape:
+        return Row(name, float("inf"), float("inf"), scale)
+    difference = found.astype(np.float64) - expected
+    norm = float(np.linalg.norm(expected))
+    error = float(np.linalg.norm(difference))
+    relative = error / norm if norm > 0 else error
+    if not np.isfinite(relative):
+        relative = 0.0 if np.array_equal(found, expected, equal_nan=True) else float("inf")
+    return Row(name, relative, float(np.max(np.abs(difference), initial=0.0)), scale)
+
+
+def _report(
+    spec: ModelSpec, reference: str, rows: list[Row], missing: tuple[str, ...], tolerance: float
+) -> Report:
+    ordered = tuple(sorted(rows, key=lambda row: -row.error))
+    return Report(spec.source.file or spec.name, reference, ordered, missing, tolerance)
+
+
+def _sampled(array: np.ndarray) -> np.ndarray:
+    """Evenly spread values of an activation, few enough to travel in a bundle."""
+    flat = np.asarray(array, np.float32).reshape(-1)
+    positions = np.linspace(0, flat.size - 1, min(flat.size, _PROBE_SIZE)).astype(np.int64)
+    return flat[positions]
