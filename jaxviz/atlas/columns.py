@@ -33,9 +33,22 @@ class UnitStatus(enum.IntEnum):
         return self.name.lower()
 
     @property
+    def colour(self) -> str:
+        """Its colour on sheets and pages; in grey and for every eye a word stands beside it."""
+        return _COLOURS[self]
+
+    @property
     def final(self) -> bool:
         """Whether a unit with this status is finished with."""
         return self is not UnitStatus.PENDING
+
+
+_COLOURS = {
+    UnitStatus.PENDING: "#7d8590",
+    UnitStatus.DONE: "#57b894",
+    UnitStatus.DEAD: "#eba63c",
+    UnitStatus.FAILED: "#f2667a",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,10 @@ from jaxviz.errors import AtlasError
 #: name is enough, and what a killed run leaves is overwritten by the next.
 PARTIAL = ".partial"
 
+RESUME_HINT = (
+    "What was committed before is safe: make room or give access, and run the same command again."
+)
+
 _TENSORSTORE = re.compile(r"^[A-Z_]+: ")
 _OS_ERROR = re.compile(r"\[os_error_code='(\d+)'")
 

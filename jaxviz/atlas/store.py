@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxviz.atlas.columns import COLUMNS, STATUS, Column
-from jaxviz.atlas.files import explained, write_whole
+from jaxviz.atlas.files import RESUME_HINT, explained, write_whole
 from jaxviz.atlas.manifest import LayerPlan
 from jaxviz.errors import AtlasError
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 LAYERS_FOLDER = "layers"
 METADATA_FILE = "zarr.json"
-_RESUME_HINT = (
-    "What was committed before is safe: make room or give access, and run the same command again."
-)
 
 
 class LayerStore:
@@ -75,7 +72,7 @@ class LayerStore:
         Raises:
             AtlasError: If the disk is full or cannot be written; the units then stay pending.
         """
-        with explained("write to", self.folder, hint=_RESUME_HINT):
+        with explained("write to", self.folder, hint=RESUME_HINT):
             writes = [
                 self._array(column)[units.start : units.stop].write(values[column.name])
                 for column in COLUMNS
@@ -111,7 +108,7 @@ def make_group(folder: Path, attributes: Mapping[str, Any]) -> None:
     """Make a Zarr group of a folder, or check that it is one."""
     file = folder / METADATA_FILE
     group = {"zarr_format": 3, "node_type": "group"}
-    with explained("write", file, hint=_RESUME_HINT):
+    with explained("write", file, hint=RESUME_HINT):
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps({**group, "attributes": dict(attributes)}).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxviz.atlas.columns import COLUMNS, IMAGE, STATUS, VALUES, UnitStatus
-from jaxviz.atlas.files import PARTIAL, explained
+from jaxviz.atlas.files import PARTIAL, RESUME_HINT, explained, write_whole
 from jaxviz.atlas.identity import check_same
 from jaxviz.atlas.lock import FolderLock
 from jaxviz.atlas.manifest import (
@@ -27,10 +28,16 @@ from jaxviz.atlas.manifest import (
     now,
     save_manifest,
 )
+from jaxviz.atlas.page import PAGE_FILE, render_page
+from jaxviz.atlas.sheet import draw_sheet
 from jaxviz.atlas.store import LAYERS_FOLDER, LayerStore, make_group
+from jaxviz.atlas.tiles import write_strips
 from jaxviz.errors import AtlasError, LayerError, nearest
 
 LOCK_FILE = ".lock"
+SHEETS_FOLDER = "sheets"
+# Pictures of noise and texture hardly get smaller beyond it, only slower.
+_PNG_LEVEL = 3
 # What a run that was killed before it wrote its first manifest can leave behind.
 _BEFORE_MANIFEST = {LOCK_FILE, MANIFEST_FILE + PARTIAL}
 _FINAL = np.array([status.value for status in UnitStatus if status.final], np.uint8)
@@ -197,10 +204,34 @@ class AtlasWriter:
             layer: The layer's name.
             seconds: Time spent on it in this run; added to that of earlier runs.
         """
-        self._layer(layer)
+        state = self._layer(layer)
         entry = next(e for e in self.manifest.layers if e.plan.name == layer)
+        final = int(np.isin(state.status, _FINAL).sum())
+        sheet = self.path / SHEETS_FOLDER / f"{entry.key}.png"
+        # Final units never change, so their number tells whether the pictures are up to date.
+        if entry.drawn != final or not sheet.exists():
+            self._draw(state, sheet)
+            entry.drawn = final
         entry.seconds += seconds
+        with explained("write the page of", self.path, hint=RESUME_HINT):
+            page = render_page(
+                self.manifest, {name: each.values for name, each in self._layers.items()}
+            )
+            write_whole(self.path / PAGE_FILE, page.encode())
         self._save()
+
+    def _draw(self, layer: _Layer, sheet: Path) -> None:
+        def read(units: range) -> np.ndarray:
+            return layer.store.read(IMAGE, units)
+
+        picture = draw_sheet(layer.plan, read, layer.status)
+        content = io.BytesIO()
+        picture.save(content, "PNG", compress_level=_PNG_LEVEL)
+        name = layer.plan.name
+        with explained(f"write the sheet of layer {name!r} in", self.path, hint=RESUME_HINT):
+            sheet.parent.mkdir(exist_ok=True)
+            write_whole(sheet, content.getvalue())
+            write_strips(self.path, layer.plan, read)
 
     def _layer(self, name: str) -> _Layer:
         if name not in self._layers:
@@ -231,7 +262,7 @@ class AtlasWriter:
             if layer := self._layers.get(entry.plan.name):
                 entry.counts = layer.counts()
         self.manifest.updated = now()
-        with explained("write the manifest of", self.path):
+        with explained("write the manifest of", self.path, hint=RESUME_HINT):
             save_manifest(self.manifest, self.path)
 
 

@@ -1,0 +1,115 @@
+// The viewer of an atlas. Everything it shows is in the JSON block of the page and in
+// the folders beside it. Names come from model files and are untrusted: they reach the
+// page as text nodes and attributes only, never as markup.
+"use strict";
+
+const atlas = JSON.parse(document.getElementById("data").textContent);
+const $ = (id) => document.getElementById(id);
+const statuses = new Map(atlas.statuses.map((status) => [status.code, status]));
+const PENDING = "pending";
+const DONE = "done";
+
+// What is on view. `layer` is null on the overview; `shown` holds unit numbers in order.
+const view = { layer: null, shown: [], sort: "channel", down: false, hidden: new Set(), at: 0 };
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+const label = (layer, unit) => statuses.get(layer.status[unit]).label;
+const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+function number(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
+  return String(Number(value.toPrecision(4)));
+}
+
+function duration(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${Number(seconds.toPrecision(2))} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+function countsOf(layers) {
+  return atlas.statuses.map((status) => ({
+    ...status,
+    count: layers.reduce((sum, layer) => sum + layer.status.filter((s) => s === status.code).length, 0),
+  }));
+}
+
+function notes(layer) {
+  const parts = [plural(layer.channels.length, "filter"), `${layer.width} × ${layer.height} px`];
+  if (layer.depth !== 1 && layer.depth !== 3) parts.push(`${layer.depth} input channels in false colour`);
+  if (layer.preset) parts.push(`preset ${layer.preset}`);
+  if (layer.seconds) parts.push(duration(layer.seconds));
+  return parts.join(" · ");
+}
+
+// ---- Pictures: a strip holds several tiles, one below the other ----
+
+const strips = new Map();
+
+function strip(layer, index) {
+  const address = `tiles/${encodeURIComponent(layer.key)}/${index}.${layer.suffix}`;
+  if (!strips.has(address)) {
+    const image = new Image();
+    image.src = address;
+    strips.set(address, image.decode().then(() => image));
+  }
+  return strips.get(address);
+}
+
+async function paint(canvas) {
+  const { layer, unit } = canvas;
+  canvas.wanted = true;
+  try {
+    const image = await strip(layer, Math.floor(unit / layer.per_strip));
+    if (!canvas.wanted) return;
+    canvas.width = layer.width;
+    canvas.height = layer.height;
+    const top = (unit % layer.per_strip) * layer.height;
+    canvas.getContext("2d").drawImage(image, 0, top, layer.width, layer.height, 0, 0, layer.width, layer.height);
+  } catch {
+    canvas.parentElement.title = "This picture's file is missing from the folder 'tiles'.";
+  }
+}
+
+// Tiles are painted when they come near and let go when they are far: a thousand stay fluid.
+const nearby = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const canvas = target.querySelector("canvas");
+      if (isIntersecting) paint(canvas);
+      else if (canvas.wanted) {
+        canvas.wanted = false;
+        canvas.width = canvas.height = 1;
+      }
+    }
+  },
+  { rootMargin: "600px" },
+);
+
+function frame(layer, unit) {
+  const box = make("span", { className: "frame" });
+  // A picture of one row would be a line; it is shown as a band.
+  box.style.aspectRatio = `${Math.max(layer.width, layer.height / 4)} / ${Math.max(layer.height, layer.width / 4)}`;
+  const status = statuses.get(layer.status[unit]);
+  box.style.setProperty("--status", status.colour);
+  if (status.label === PENDING) box.classList.add("empty");
+  else {
+    const canvas = make("canvas", { width: 1, height: 1 });
+    Object.assign(canvas, { layer, unit });
+    box.append(canvas);
+    if (Math.max(layer.width, layer.height) <= 64) box.classList.add("crisp");
+    if (status.label !== DONE) {
+      box.classList.add("marked");
+      box.dataset.status = status.label;
+    }
+  }
+  return box;
+}
