@@ -1,0 +1,21 @@
+"""Shared by all tests: full matmul precision, and where the trained networks are."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+jax.config.update("jax_default_matmul_precision", "highest")
+
+MODELS = Path(os.environ.get("JAXVIZ_MODELS", Path(__file__).parents[1] / "models"))
+
+
+def real_model(name: str) -> Path:
+    """A trained network that `scripts/fetch_models` fetched, or skip."""
+    path = MODELS / name
+    if not path.is_file():
+        pytest.skip(f"{name} is not there: scripts/fetch_models fetches it")
+    return path
