@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxviz.bundle import Bundle
 
-__all__ = ["convert_file", "from_keras", "recognises"]
+__all__ = ["convert_file", "from_keras", "recognises", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "verify":  # imports JAX
+        return importlib.import_module("converters.verify")
+    raise AttributeError(f"module 'converters' has no attribute {name!r}")
 
 
 def recognises(path: Path) -> bool:

@@ -147,7 +147,9 @@ def _functional(config: dict[str, Any], version: tuple[int, ...], depth: int) ->
     outputs = tuple(_ends(config["output_layers"], f"output_layers of {name!r}"))
     if not inputs or not outputs:
         raise ModelFileError(f"the model {name!r} has no inputs or no outputs")
-    return _renumbered(Network(name, tuple(layers), inputs, outputs, version))
+    nodes = [node for d in documents for node in d.get("inbound_nodes", [])]
+    keras3 = any(isinstance(node, dict) and "args" in node for node in nodes)
+    return _renumbered(Network(name, tuple(layers), inputs, outputs, version), keras3)
 
 
 def _layer(
@@ -255,42 +257,44 @@ def _ends(value: Any, what: str) -> Iterable[Ref]:
         raise ModelFileError(f"{what} cannot be read: {str(value)[:80]}")
 
 
-def _renumbered(network: Network) -> Network:
+def _renumbered(network: Network, keras3: bool) -> Network:
     """The same network with the calls of nested models counted from 0.
 
-    Keras counts them from 1 where the nested model is Functional (its own construction is
-    call 0), and versions differ on Sequential. The references tell which it is.
+    Keras 2 counts them from 1, because the construction of a nested model is its call 0.
+    Keras 3 does so in its list of outputs alone, and not for a Sequential.
     """
-    used: dict[str, set[int]] = {}
-    every = [ref for layer in network.layers for call in layer.calls for ref in call.refs()]
-    for ref in [*every, *network.outputs]:
-        used.setdefault(ref.layer, set()).add(ref.call)
-    shifted = set()
-    for layer in network.layers:
-        indices = used.get(layer.name, set())
-        if layer.network is None or not indices or 0 in indices:
-            continue
-        sequential = layer.class_name == "Sequential"
-        if max(indices) >= len(layer.calls) or not (sequential and network.keras >= (3,)):
-            shifted.add(layer.name)
-    if not shifted:
-        return network
+    nested = {layer.name: layer for layer in network.layers if layer.network is not None}
+    inbound = [ref for layer in network.layers for call in layer.calls for ref in call.refs()]
+    from_zero = {ref.layer for ref in network.outputs if not ref.call}
+    if not keras3:
+        from_zero |= {ref.layer for ref in inbound if not ref.call}
+    shifted = {
+        name
+        for name, layer in nested.items()
+        if name not in from_zero and not (keras3 and layer.class_name == "Sequential")
+    }
 
     def renumber(value: Any) -> Any:
         if isinstance(value, Ref):
-            return Ref(value.layer, value.call - (value.layer in shifted), value.tensor)
+            return replace(value, call=value.call - (value.layer in shifted))
         if isinstance(value, dict):
             return {key: renumber(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return type(value)(renumber(item) for item in value)
         return value
 
-    layers = tuple(
-        replace(layer, calls=tuple(Call(renumber(c.args), renumber(c.kwargs)) for c in layer.calls))
-        for layer in network.layers
-    )
+    if not shifted:
+        return network
+    layers = network.layers
+    if not keras3:
+        layers = tuple(
+            replace(
+                layer, calls=tuple(Call(renumber(c.args), renumber(c.kwargs)) for c in layer.calls)
+            )
+            for layer in layers
+        )
     outputs = tuple(renumber(ref) for ref in network.outputs)
-    return Network(network.name, layers, network.inputs, outputs, network.keras)
+    return replace(network, layers=layers, outputs=outputs)
 
 
 def _check_names(layers: list[Layer], model: str) -> None:

@@ -240,7 +240,7 @@ class LayerCall:
     def arranged(self, value: Value, axes: Sequence[int]) -> Value:
         """The same tensor with Keras' axes in these places."""
         axes = tuple(axes)
-        if value.axes == axes:
+        if value.axes == axes or value.known is None:
             return value
         order = tuple(value.axes[axes.index(j)] for j in range(len(axes)))
         return self.emit(Permute(order=order), value, stage="transposed", axes=axes)

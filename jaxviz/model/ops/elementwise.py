@@ -30,12 +30,13 @@ def _threshold(x: jax.Array, threshold: float, default_value: float) -> jax.Arra
 
 
 def _sparsemax(x: jax.Array, axis: float = -1) -> jax.Array:
+    """As Keras computes it: its threshold sums the running sums, where the paper takes the last."""
     z = jnp.moveaxis(x, int(axis), -1)
     ordered = jnp.flip(jnp.sort(z, axis=-1), axis=-1)
-    ranks = jnp.arange(1, z.shape[-1] + 1, dtype=x.dtype)
     sums = jnp.cumsum(ordered, axis=-1)
-    support = (1 + ranks * ordered > sums).sum(axis=-1, keepdims=True)
-    tau = (jnp.take_along_axis(sums, support - 1, axis=-1) - 1) / support
+    support = ordered - (sums - 1) / jnp.arange(1, z.shape[-1] + 1, dtype=x.dtype) > 0
+    total = jnp.where(support, sums, 0).sum(axis=-1, keepdims=True)
+    tau = (total - 1) / support.sum(axis=-1, keepdims=True)
     return jnp.moveaxis(jnp.maximum(z - tau, 0), -1, int(axis))
 
 
