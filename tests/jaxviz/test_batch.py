@@ -1,0 +1,150 @@
+"""Many units at once give what each unit gives alone."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxviz
+from jaxviz.atlas import UnitStatus
+from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.errors import ConfigError, ImageSizeError, LayerError
+from jaxviz.presets import PRESETS
+from tests.jaxviz.tiny import tiny_bundle
+
+# The published recipe normalises gradients, so a difference in rounding grows slowly.
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    return tiny_bundle()
+
+
+def loop_in_float64(bundle, layer, channel, image, steps, trim=2):
+    """The published loop for one unit, written with NumPy alone; gradients by hand."""
+    kernel = bundle.weights[layer]["kernel"].astype(np.float64)[..., channel]
+    bias = float(bundle.weights[layer]["bias"][channel])
+    image = image.astype(np.float64)
+    height, width, _ = image.shape
+    for _ in range(steps):
+        padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))
+        gradient = np.zeros_like(padded)
+        inner = (height - 2 * trim) * (width - 2 * trim)
+        for y in range(trim, height - trim):
+            for x in range(trim, width - trim):
+                if np.vdot(padded[y : y + 3, x : x + 3], kernel) + bias > 0:
+                    gradient[y : y + 3, x : x + 3] += kernel / inner
+        gradient = gradient[1:-1, 1:-1]
+        image = image + 10 * gradient / np.sqrt(max((gradient**2).sum(), 1e-12))
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))
+    activation = np.einsum("yxcij,ijc->yx", windows, kernel) + bias
+    return image, np.maximum(activation, 0)[trim:-trim, trim:-trim].mean()
+
+
+def test_the_published_recipe_against_numpy(bundle):
+    start = np.random.default_rng(3).uniform(-0.125, 0.125, (6, 12, 12, 3)).astype(np.float32)
+    ours = jaxviz.render(bundle, "conv1", preset="keras-io", steps=5, init=start)
+    for channel in range(6):
+        image, score = loop_in_float64(bundle, "conv1", channel, start[channel], steps=5)
+        np.testing.assert_allclose(ours.raw[channel], image, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours.scores[channel], score, rtol=1e-5)
+
+
+def test_a_unit_does_not_depend_on_its_chunk_or_order(bundle):
+    settings = {"preset": "keras-io", "size": 24, "steps": 4, "seed": 7}
+    whole = jaxviz.render(bundle, "conv2", chunk=10, **settings)
+    small = jaxviz.render(bundle, "conv2", chunk=3, **settings)
+    some = jaxviz.render(bundle, "conv2", [9, 2, 5], chunk=2, **settings)
+    for name in ("raw", "images", "scores", "initial_scores"):
+        np.testing.assert_allclose(getattr(small, name), getattr(whole, name), **CLOSE)
+        np.testing.assert_allclose(getattr(some, name), getattr(whole, name)[[9, 2, 5]], **CLOSE)
+    assert some.channels.tolist() == [9, 2, 5]
+
+
+def test_the_same_run_twice_is_the_same_bit_for_bit(bundle):
+    one, two = (
+        jaxviz.render(bundle, "conv2", preset="keras-io", size=24, steps=4, chunk=4) for _ in "ab"
+    )
+    np.testing.assert_array_equal(one.raw, two.raw)
+
+
+@pytest.mark.parametrize("chunk", [2, 5])
+def test_compiles_do_not_grow_with_the_number_of_filters(bundle, chunk):
+    compiles = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **_: (
+            compiles.append(event)
+            if event == "/jax/core/compile/backend_compile_duration"
+            else None
+        )
+    )
+    renderer = LayerRenderer(
+        bundle, "conv2", PRESETS["keras-io"].override(steps=2), size=20, chunk=chunk
+    )
+    renderer.render_chunk(range(chunk), seed=0)
+    first = len(compiles)
+    for start in range(chunk, 10, chunk):
+        renderer.render_chunk(range(start, min(10, start + chunk)), seed=0)
+    assert len(compiles) == first
+    assert renderer.traces["step"] == 1
+
+
+def test_keys_depend_on_seed_layer_and_channel_alone():
+    def data(*arguments):
+        return jax.random.key_data(unit_keys(*arguments))
+
+    channels = np.arange(4)
+    np.testing.assert_array_equal(data(1, "a", channels)[2:], data(1, "a", channels[2:]))
+    stacked = np.concatenate(
+        [data(1, "a", channels), data(2, "a", channels), data(1, "b", channels)]
+    )
+    assert len(np.unique(stacked, axis=0)) == 12
+
+
+def test_a_unit_without_gradient_is_dead_and_one_that_overflows_failed(bundle):
+    weights = {layer: dict(arrays) for layer, arrays in bundle.weights.items()}
+    bias = weights["conv1"]["bias"].copy()
+    bias[1], bias[2] = -1e6, np.inf
+    weights["conv1"]["bias"] = bias
+    broken = type(bundle)(bundle.spec, weights)
+    result = jaxviz.render(broken, "conv1", preset="keras-io", size=16, steps=2)
+    assert result.status[1] == UnitStatus.DEAD
+    assert result.scores[1] == 0
+    assert result.status[2] == UnitStatus.FAILED
+    assert (np.delete(result.status, [1, 2]) == UnitStatus.DONE).all()
+
+
+def test_article_starts_from_grey(bundle):
+    result = jaxviz.render(bundle, "conv1", [0], preset="article", size=16, steps=1)
+    plain = jaxviz.render(
+        bundle, "conv1", [0], preset="article", steps=1, init=np.zeros((1, 16, 16, 3), np.float32)
+    )
+    np.testing.assert_array_equal(result.raw, plain.raw)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(180, 130), (64, 46), (16, 12), (5, 3), (3, 3), (2, 2)]
+)
+def test_small_sizes_keep_a_picture(bundle, size, shown):
+    result = jaxviz.render(bundle, "conv1", [0], preset="keras-io", size=size, steps=1)
+    assert result.images.shape[1:3] == (shown, shown)
+    assert np.isfinite(result.scores).all()
+
+
+def test_layers_behind_a_dense_layer_take_their_own_size(bundle):
+    result = jaxviz.render(bundle, "scores", preset="keras-io", steps=1)
+    assert result.raw.shape[0] == 4
+
+
+def test_what_does_not_exist_is_named(bundle):
+    with pytest.raises(LayerError, match="conv1"):
+        jaxviz.render(bundle, "convv1")
+    with pytest.raises(LayerError, match=r"no channel 6[\s\S]*0 to 5"):
+        jaxviz.render(bundle, "conv1", [6])
+    with pytest.raises(ConfigError, match="keras-io"):
+        jaxviz.render(bundle, "conv1", preset="keras_io")
+    with pytest.raises(ImageSizeError, match=r"pool1[\s\S]*--size 2"):
+        jaxviz.render(bundle, "conv2", size=1)
+    with pytest.raises(ImageSizeError, match="expected"):
+        jaxviz.render(bundle, "conv1", [0, 1], init=np.zeros((3, 8, 8, 3), np.float32))
