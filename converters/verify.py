@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Report:
         rows: One for each compared layer.
         missing: Nodes for which the reference has nothing to compare with.
         tolerance: The largest error that counts as equal.
+        probes: The inputs, and what the reference made of them, by name.
     """
 
     model: str
@@ -61,6 +62,7 @@ class Report:
     rows: tuple[Row, ...]
     missing: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
+    probes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def worst(self) -> Row:
@@ -76,6 +78,10 @@ class Report:
     def passed(self) -> bool:
         """Whether every layer is within the tolerance."""
         return bool(self.rows) and self.worst.error <= self.tolerance
+
+    def with_probes(self, bundle: Bundle) -> Bundle:
+        """The same bundle with Keras' own activations in it, for `check_probes` anywhere."""
+        return replace(bundle, probes=self.probes)
 
     def table(self, most: int | None = 20) -> str:
         """The worst layers as text."""
@@ -115,20 +121,28 @@ def verify(
     Raises:
         ModelFileError: If Keras is not installed or cannot load the file.
     """
-    report, _, _ = _compare(bundle, model, images, tolerance)
-    return report
+    from converters import keras_file, keras_live, lower, reference
 
-
-def with_probes(bundle: Bundle, model: Any) -> tuple[Bundle, Report]:
-    """The same bundle with Keras' own activations in it, and the report on them.
-
-    The probes let `check_probes` repeat the comparison wherever the bundle goes.
-    """
-    report, inputs, reference = _compare(bundle, model, None, TOLERANCE)
-    probes = {name: array for name, array in inputs.items()}
-    for name, array in reference.items():
-        probes[name] = _sampled(array)
-    return replace(bundle, probes=probes), report
+    spec = bundle.spec
+    if isinstance(model, str | Path):
+        network, _, source = keras_file.read(Path(model))
+        model = reference.load_keras(Path(model))
+    else:
+        network, _, source = keras_live.read_live(model)
+    axes = lower.lower(network, source, _until(spec)).axes
+    inputs = _inputs(spec, images)
+    keras_inputs = {n: _as_keras(a, axes.get(n)) for n, a in inputs.items()}
+    computed = reference.activations(model, keras_inputs)
+    taps = [name for name in spec.layer_names if name in computed]
+    if not taps:
+        raise ConversionError(f"no layer of {spec.name!r} is in the reference")
+    expected = {name: _as_spec(computed[name], axes.get(name)) for name in taps}
+    outputs = _flax(bundle, inputs, taps)
+    rows = [_row(name, outputs[name], expected[name]) for name in taps]
+    known = set(taps)
+    missing = tuple(n.name for n in spec.nodes if n.name not in known and not n.stage)
+    probes = {**inputs, **{name: _sampled(array) for name, array in expected.items()}}
+    return _report(spec, source.framework, rows, missing, tolerance, probes)
 
 
 def check_probes(bundle: Bundle, tolerance: float | None = None) -> Report:
@@ -169,34 +183,6 @@ def random_inputs(spec: ModelSpec, batch: int = 2) -> dict[str, np.ndarray]:
             noise = np.asarray(low) + noise * (np.asarray(high) - np.asarray(low))
         inputs[source.name] = noise.astype(np.float32)
     return inputs
-
-
-def _compare(
-    bundle: Bundle, model: Any, images: Any, tolerance: float
-) -> tuple[Report, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    from converters import keras_file, keras_live, lower, reference
-
-    spec = bundle.spec
-    if isinstance(model, str | Path):
-        network, _, source = keras_file.read(Path(model))
-        model = reference.load_keras(Path(model))
-        title = source.framework
-    else:
-        network, _, source = keras_live.read_live(model)
-        title = source.framework
-    axes = lower.lower(network, source, _until(spec)).axes
-    inputs = _inputs(spec, images)
-    keras_inputs = {n: _as_keras(a, axes.get(n)) for n, a in inputs.items()}
-    computed = reference.activations(model, keras_inputs)
-    taps = [name for name in spec.layer_names if name in computed]
-    if not taps:
-        raise ConversionError(f"no layer of {spec.name!r} is in the reference")
-    expected = {name: _as_spec(computed[name], axes.get(name)) for name in taps}
-    outputs = _flax(bundle, inputs, taps)
-    rows = [_row(name, outputs[name], expected[name]) for name in taps]
-    known = set(taps)
-    missing = tuple(n.name for n in spec.nodes if n.name not in known and not n.stage)
-    return _report(spec, title, rows, missing, tolerance), inputs, expected
 
 
 def _until(spec: ModelSpec) -> str | None:
@@ -248,10 +234,16 @@ def _row(name: str, found: np.ndarray, expected: np.ndarray) -> Row:
 
 
 def _report(
-    spec: ModelSpec, reference: str, rows: list[Row], missing: tuple[str, ...], tolerance: float
+    spec: ModelSpec,
+    reference: str,
+    rows: list[Row],
+    missing: tuple[str, ...],
+    tolerance: float,
+    probes: Mapping[str, np.ndarray] | None = None,
 ) -> Report:
     ordered = tuple(sorted(rows, key=lambda row: -row.error))
-    return Report(spec.source.file or spec.name, reference, ordered, missing, tolerance)
+    name = spec.source.file or spec.name
+    return Report(name, reference, ordered, missing, tolerance, probes or {})
 
 
 def _sampled(array: np.ndarray) -> np.ndarray:
