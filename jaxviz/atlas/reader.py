@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +66,13 @@ class AtlasLayer:
         return self._store.read(_BY_NAME[column])
 
 
-class Atlas:
-    """An atlas on disk; reading needs no lock, also while it is being made.
+class Atlas(Mapping[str, AtlasLayer]):
+    """An atlas on disk, its layers by name; reading needs no lock, also while it is being made.
 
     Attributes:
         path: Its folder.
         manifest: What it holds and how it was made.
-        layers: Its layers, in order.
+        layers: The names of its layers, in order.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -84,8 +84,9 @@ class Atlas:
                 else f"no such atlas: {str(self.path)!r}"
             )
         self.manifest = load_manifest(self.path)
-        self.layers = tuple(AtlasLayer(self.path, e.plan) for e in self.manifest.layers)
-        self._by_name = {layer.name: layer for layer in self.layers}
+        plans = [entry.plan for entry in self.manifest.layers]
+        self._by_name = {plan.name: AtlasLayer(self.path, plan) for plan in plans}
+        self.layers = tuple(self._by_name)
 
     def __repr__(self) -> str:
         return f"Atlas({str(self.path)!r}, {len(self.layers)} layers)"
@@ -102,7 +103,7 @@ class Atlas:
             )
         return self._by_name[layer]
 
-    def __iter__(self) -> Iterator[AtlasLayer]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self.layers)
 
     def __len__(self) -> int:

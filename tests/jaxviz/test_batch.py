@@ -132,9 +132,15 @@ def test_small_sizes_keep_a_picture(bundle, size, shown):
     assert np.isfinite(result.scores).all()
 
 
-def test_layers_behind_a_dense_layer_take_their_own_size(bundle):
+def test_layers_behind_a_dense_layer_take_their_own_size():
+    bundle = tiny_bundle(flatten=True)
     result = jaxviz.render(bundle, "scores", preset="keras-io", steps=1)
-    assert result.raw.shape[0] == 4
+    assert result.raw.shape == (4, 16, 16, 3)
+    assert (
+        jaxviz.render(bundle, "conv2", [0], preset="keras-io", size=24, steps=1).raw.shape[1] == 24
+    )
+    with pytest.raises(ImageSizeError, match="takes images of 16×16, not 24×24"):
+        jaxviz.render(bundle, "scores", preset="keras-io", size=24, steps=1)
 
 
 def test_what_does_not_exist_is_named(bundle):

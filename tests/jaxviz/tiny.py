@@ -10,6 +10,7 @@ from jaxviz.spec import (
     BatchNorm,
     Conv,
     Dense,
+    Flatten,
     GlobalPool,
     InputRange,
     InputSpec,
@@ -19,7 +20,11 @@ from jaxviz.spec import (
 )
 
 
-def tiny_bundle(*, channels: int = 3, seed: int = 0, range_: InputRange | None = None) -> Bundle:
+def tiny_bundle(
+    *, channels: int = 3, seed: int = 0, range_: InputRange | None = None, flatten: bool = False
+) -> Bundle:
+    """Built afresh; with `flatten` the dense head fits images of 16×16 alone."""
+    collect = Flatten() if flatten else GlobalPool(kind="average")
     spec = ModelSpec(
         name="tiny",
         inputs=(InputSpec(name="image", shape=(16, 16, channels)),),
@@ -39,7 +44,7 @@ def tiny_bundle(*, channels: int = 3, seed: int = 0, range_: InputRange | None =
                 op=BatchNorm(epsilon=1e-3),
                 weights={role: role for role in ("mean", "variance", "gamma", "beta")},
             ),
-            Node(name="mean", layer="mean", inputs=("norm",), op=GlobalPool(kind="average")),
+            Node(name="mean", layer="mean", inputs=("norm",), op=collect),
             Node(
                 name="scores",
                 layer="scores",

@@ -13,10 +13,12 @@ IDENTITY = {"model": {"name": "synthetic", "sha256": "0" * 64}, "recipe": {"step
 RECORD = {"software": {"numpy": np.__version__}, "device": "cpu"}
 
 
-def plan(name: str = "conv1", units: int = 10, side: int = 8, depth: int = 3, **more) -> LayerPlan:
+def plan(
+    name: str = "conv1", units: int | tuple = 10, side: int = 8, depth: int = 3, **more
+) -> LayerPlan:
     return LayerPlan(
         name=name,
-        channels=range(units),
+        channels=range(units) if isinstance(units, int) else units,
         **{"height": side, "width": side, "depth": depth, "chunk": 4, **more},
     )
 
