@@ -166,20 +166,24 @@ def _enlarged(width: int, height: int) -> tuple[int, int]:
 
 def _columns(units: int, width: int, height: int, digits: int) -> int:
     """Fewest empty places among the pleasant ratios, then the best ratio."""
-
-    def ratio(columns: int) -> float:
-        layout = Layout(units, columns, width, height, digits)
-        across = columns * (width + layout.gap)
-        return across / (layout.rows * (height + layout.label_height + layout.gap))
-
-    def empty(columns: int) -> int:
-        return -units % columns
-
     if units <= 4:
         return units
-    pleasant = [c for c in range(1, units + 1) if _TALLEST <= ratio(c) <= _WIDEST]
-    # Few or very long tiles may have no pleasant ratio; then the nearest one has to do.
-    return min(
-        pleasant or range(1, units + 1),
-        key=lambda c: (empty(c) if pleasant else 0, abs(math.log(ratio(c) / _BEST))),
-    )
+    layouts = [Layout(units, columns, width, height, digits) for columns in range(1, units + 1)]
+    pleasant = [layout for layout in layouts if _TALLEST <= _ratio(layout) <= _WIDEST]
+    if pleasant:
+        best = min(pleasant, key=lambda grid: (-units % grid.columns, _distance(grid)))
+    else:  # few or very long tiles
+        best = min(layouts, key=_distance)
+    if max(best.width, best.height) > LARGEST_SHEET:
+        # It will have to be reduced; then the least reduction counts for more.
+        best = min(layouts, key=lambda grid: max(grid.width, grid.height))
+    return best.columns
+
+
+def _ratio(layout: Layout) -> float:
+    across = layout.columns * (layout.tile_width + layout.gap)
+    return across / (layout.rows * (layout.tile_height + layout.label_height + layout.gap))
+
+
+def _distance(layout: Layout) -> float:
+    return abs(math.log(_ratio(layout) / _BEST))

@@ -145,20 +145,20 @@ class Manifest(BaseModel):
     runs: list[RunRecord] = Field(default_factory=list)
     layers: list[LayerRecord]
 
-    @model_validator(mode="after")
-    def _layers_differ(self) -> Manifest:
-        names = [layer.plan.name for layer in self.layers]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"layers planned more than once: {', '.join(map(repr, twice))}")
-        return self
-
 
 def new_manifest(title: str, identity: Mapping[str, Any], plans: Sequence[LayerPlan]) -> Manifest:
-    """The manifest of an atlas of which nothing is rendered yet."""
-    pending = {status.label: 0 for status in UnitStatus}
+    """The manifest of an atlas of which nothing is rendered yet.
+
+    Raises:
+        AtlasError: If two plans have the same name.
+    """
+    names = [plan.name for plan in plans]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise AtlasError("an atlas holds each layer once", details=list(map(repr, twice)))
+    nothing = {status.label: 0 for status in UnitStatus}
     layers = [
         LayerRecord(
-            key=plan.key, plan=plan, counts={**pending, UnitStatus.PENDING.label: plan.units}
+            key=plan.key, plan=plan, counts={**nothing, UnitStatus.PENDING.label: plan.units}
         )
         for plan in plans
     ]

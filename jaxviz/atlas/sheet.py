@@ -20,6 +20,7 @@ _LABEL = "#c6ccd3"
 # How much of a picture is left under the mark of a dead or failed unit.
 _DIMMED = 0.3
 _SMALLEST_WORD = 10
+_LONGEST_TITLE = 200
 
 
 def displayed(images: np.ndarray) -> np.ndarray:
@@ -135,7 +136,8 @@ def _label(
 
 def _header(draw: ImageDraw.ImageDraw, layout: Layout, plan: LayerPlan, status: np.ndarray) -> None:
     box = layout.header
-    title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in plan.name)
+    name = plan.name[:_LONGEST_TITLE]
+    title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     _line(draw, box, box.top, layout.title_size, [(title, _TITLE)])
     _line(draw, box, box.top + 1.5 * layout.title_size, layout.note_size, _notes(plan, status))
 

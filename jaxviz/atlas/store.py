@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 LAYERS_FOLDER = "layers"
 METADATA_FILE = "zarr.json"
 
+_DAMAGED_HINT = (
+    "If a chunk is damaged, delete its file and that of the same number under 'status', "
+    "and run the same command again: only its units are made anew."
+)
+
 
 class LayerStore:
     """The columns of one layer, on disk.
@@ -59,7 +64,7 @@ class LayerStore:
         """
         units = range(self.plan.units) if units is None else units
         array = self._array(column)
-        with explained(f"read the {column.name} array in", self.folder):
+        with explained(f"read the array {column.name!r} in", self.folder, hint=_DAMAGED_HINT):
             return np.asarray(array[units.start : units.stop].read().result())
 
     def commit(self, units: range, values: Mapping[str, np.ndarray]) -> None:

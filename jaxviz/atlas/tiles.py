@@ -24,7 +24,7 @@ _MOST_TILES = 32
 # JPEG ends at 65535 pixels, and browsers refuse or reduce images well before.
 _LONGEST_STRIP = 16000
 # The blocks of a JPEG would show where small images are enlarged.
-_LARGEST_EXACT = 64
+_LARGEST_EXACT = 48
 _QUALITY = 92
 
 

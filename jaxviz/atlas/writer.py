@@ -208,17 +208,19 @@ class AtlasWriter:
         entry = next(e for e in self.manifest.layers if e.plan.name == layer)
         final = int(np.isin(state.status, _FINAL).sum())
         sheet = self.path / SHEETS_FOLDER / f"{entry.key}.png"
+        entry.seconds += seconds
         # Final units never change, so their number tells whether the pictures are up to date.
-        if entry.drawn != final or not sheet.exists():
+        if entry.drawn != final or not sheet.exists() or not (self.path / PAGE_FILE).exists():
             self._draw(state, sheet)
             entry.drawn = final
-        entry.seconds += seconds
-        with explained("write the page of", self.path, hint=RESUME_HINT):
-            page = render_page(
-                self.manifest, {name: each.values for name, each in self._layers.items()}
-            )
-            write_whole(self.path / PAGE_FILE, page.encode())
+            self._write_page()
         self._save()
+
+    def _write_page(self) -> None:
+        values = {name: layer.values for name, layer in self._layers.items()}
+        page = render_page(self.manifest, values)
+        with explained("write the page of", self.path, hint=RESUME_HINT):
+            write_whole(self.path / PAGE_FILE, page.encode())
 
     def _draw(self, layer: _Layer, sheet: Path) -> None:
         def read(units: range) -> np.ndarray:

@@ -40,14 +40,22 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text: dict[str, list[str]] = {}
+        self.open = ""
         self.feed(text)
+        self.close()
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += attrs
+        self.text.setdefault(tag, []).append("")
+        self.open = tag
+
+    def handle_endtag(self, tag):
+        self.open = ""
 
     def handle_data(self, data):
-        self.text.setdefault(self.tags[-1] if self.tags else "", []).append(data)
+        if self.open:
+            self.text[self.open][-1] += data
 
 
 def page_of(path: Path) -> Page:
@@ -90,7 +98,7 @@ def test_names_are_inert(tmp_path, attack):
     assert attacked.tags == plain.tags
     assert attacked.attributes == plain.attributes
     assert attacked.text["script"][1] == plain.text["script"][1]
-    assert "".join(attacked.text["title"]) == f"{attack} · filter atlas"
+    assert attacked.text["title"][0] == f"{attack} · filter atlas"
     data = data_of(attacked)
     assert data["layers"][0]["name"] == data["layers"][0]["preset"] == attack
     assert data["identity"] == {"model": attack, attack: 1}

@@ -44,15 +44,16 @@ def test_small_images_are_enlarged_without_blur():
 
 
 def test_large_layers_are_reduced_and_keep_their_colours():
-    layer = LayerPlan(name="a", channels=range(2000), height=224, width=224, depth=3, chunk=500)
-    flat = np.random.default_rng(0).integers(0, 256, (2000, 3), np.uint8)
+    layer = LayerPlan(name="a", channels=range(900), height=224, width=224, depth=3, chunk=300)
+    flat = np.random.default_rng(0).integers(0, 256, (900, 3), np.uint8)
 
     def read(units: range) -> np.ndarray:
         part = flat[units.start : units.stop, None, None]
         return np.broadcast_to(part, (len(units), 224, 224, 3))
 
-    sheet = np.asarray(draw_sheet(layer, read, np.ones(2000, np.uint8)))
-    for unit in (0, 1, 999, 1999):
+    sheet = np.asarray(draw_sheet(layer, read, np.ones(900, np.uint8)))
+    assert layout_of(layer).tile_width < 224
+    for unit in (0, 1, 499, 899):
         assert colours(tile(sheet, layer, unit)) == {tuple(flat[unit].tolist())}
 
 
