@@ -167,7 +167,7 @@ def _layer(
     module = document.get("module")
     operation = isinstance(module, str) and re.match(r"keras(\.src)?\.ops\b", module) is not None
     # Keras 3 states a class's module, or the package it is registered in; tf.keras `package>Name`.
-    custom = ">" in class_name or bool(document.get("registered_name"))
+    custom = ">" in class_name or ">" in str(document.get("registered_name"))
     custom |= isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras")
     return Layer(
         class_name=class_name.rsplit(">", 1)[-1],

@@ -14,7 +14,7 @@ import numpy as np
 
 from converters.config import parse_model, parse_version
 from converters.network import Layer, Network
-from converters.weights import Array, LegacyStore, SlotsOf, Store
+from converters.weights import LegacyStore, SlotsOf, Store, Stored
 from jaxviz.errors import ModelFileError
 from jaxviz.spec import Source
 
@@ -73,13 +73,13 @@ class LiveStore:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, list[Array]]]:
+    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
         """By layer name, nested models included."""
         yield from self._within(self._model, network, slots_of)
 
     def _within(
         self, model: Any, network: Network, slots_of: SlotsOf
-    ) -> Iterator[tuple[Layer, list[Array]]]:
+    ) -> Iterator[tuple[Layer, Stored]]:
         live = {layer.name: layer for layer in model.layers}
         plain = {}
         for layer in network.layers:

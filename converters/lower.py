@@ -5,7 +5,7 @@ Every layer is tried, every problem is collected, and one error names them all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from converters.layers import LayerCall, Slot, UnknownInput, Unsupported, Value, converter_of
-from converters.layers.call import channels_first, in_order
+from converters.layers.call import channels_first, in_order, tensors
 from converters.network import Layer, Network, Ref
-from converters.weights import Array, Store
+from converters.weights import Array, Store, Stored
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ConversionError, JaxvizError, LayerError, ModelFileError, nearest
 from jaxviz.spec import Identity, InputSpec, ModelSpec, Node, Shape, Source
@@ -98,26 +98,26 @@ def bind(lowered: Lowered, network: Network, store: Store) -> dict[str, dict[str
     expected: dict[tuple[str, str], Shape] = {}
     for node, role, shape in lowered.spec.weight_shapes():
         expected[node.layer, node.weights[role]] = shape
-    stored: dict[str, list[Array]] = {}
+    stored: dict[str, Stored] = {}
 
     def slots_of(layer: Layer) -> Sequence[Slot] | None:
         key = lowered.keys.get(layer)
         return None if key is None else lowered.slots.get(key)
 
-    for layer, arrays in store.arrays(network, slots_of):
-        stored[lowered.keys[layer]] = arrays
-    problems, weights = [], {}  # type: ignore[var-annotated]
+    for layer, found in store.arrays(network, slots_of):
+        stored[lowered.keys[layer]] = found
+    problems: list[str] = []
+    weights: dict[str, dict[str, np.ndarray]] = {}
     for key in dict.fromkeys(layer for layer, _ in expected):
-        slots, arrays = lowered.slots[key], stored.get(key, [])
-        if len(arrays) != len(slots):
+        slots, found = lowered.slots[key], stored.get(key, Stored({}))
+        needed = [slot for slot in slots if (key, slot.name) in expected]
+        if any(slot.name not in found.arrays for slot in needed):
             names = ", ".join(slot.name for slot in slots)
-            shapes = ", ".join(str(tuple(array.shape)) for array in arrays) or "nothing"
+            shapes = ", ".join(map(str, found.shapes)) or "nothing"
             problems.append(f"{key}  expected {len(slots)} arrays ({names}), found {shapes}")
             continue
-        for slot, array in zip(slots, arrays, strict=True):
-            if (key, slot.name) not in expected:
-                continue
-            shape = expected[key, slot.name]
+        for slot in needed:
+            array, shape = found.arrays[slot.name], expected[key, slot.name]
             if slot.transform is None and not _fits(array.shape, shape):
                 problems.append(_mismatch(key, slot, tuple(array.shape), shape))
                 continue
@@ -229,12 +229,12 @@ class _Lowering:
         args = _resolved(call.args, results)
         kwargs = _resolved(call.kwargs, results)
         if layer.network is not None:
-            inner = list(_values([args, kwargs]))
+            inner = list(tensors([args, kwargs]))
             outputs = self.network(layer.network, f"{name}/", inner)
             if len(outputs) == 1:
                 return [self._nested_output(outputs[0], name, layer)]
             return outputs
-        return [self._convert(layer, name, prefix + layer.name, args, kwargs)]
+        return self._convert(layer, name, prefix + layer.name, args, kwargs)
 
     def _nested_output(self, value: Value, name: str, layer: Layer) -> Value:
         """The nested model's own name, as another name of its output."""
@@ -246,45 +246,40 @@ class _Lowering:
         self.values[base] = Value(base, value.known, value.axes)
         return self.values[base]
 
-    def _convert(self, layer: Layer, name: str, path: str, args: Any, kwargs: Any) -> Value:
+    def _convert(self, layer: Layer, name: str, path: str, args: Any, kwargs: Any) -> list[Value]:
         base = self._free(name)
         key = self.keys.setdefault(layer, path if path not in self.slots else base)
-        constants = tuple(_constants(args))
-        call = LayerCall(
-            layer, tuple(_values(args)), constants, kwargs, base, key, self.keras2, set(self.taken)
-        )
-        clean = all(value.known is not None for value in _values([args, kwargs]))
+        call = LayerCall(layer, tuple(args), kwargs, base, key, self.keras2, set(self.taken))
         try:
-            value = self._attempt(call)
+            outputs = self._attempt(call)
         except UnknownInput:
-            return self._poison(base)
+            return [self._poison(base)]
         except JaxvizError as error:
             self._problem(name, layer, str(error).splitlines()[0])
-            return self._poison(base)
+            return [self._poison(base)]
         self.slots.setdefault(key, list(call.slots.values()))
-        if not clean:
-            return self._poison(base)
+        if any(value.known is None for value in tensors([args, kwargs])):
+            return [self._poison(base)]
         self.nodes += call.nodes
         self.taken |= call.taken
-        if value.name != base and value.name in self.values and base not in self.taken:
-            self.nodes.append(Node(name=base, op=Identity(), inputs=(value.name,), layer=key))
-            self.taken.add(base)
-        for node in call.nodes:
-            self.values[node.name] = Value(
-                node.name, node.op.output_shape(*(self.values[i].shape for i in node.inputs)),
-                value.axes,
-            )  # fmt: skip
-        self.values[base] = Value(base, value.known, value.axes)
-        return self.values[base]
+        self.values |= call.values
+        if len(outputs) > 1:
+            return outputs
+        if outputs[0].name != base:  # a layer that hands on what it is given
+            outputs = [call.emit(Identity(), outputs[0])]
+            self.nodes.append(call.nodes[-1])
+            self.taken |= call.taken
+            self.values |= call.values
+        return outputs
 
-    def _attempt(self, call: LayerCall) -> Value:
+    def _attempt(self, call: LayerCall) -> list[Value]:
         self.attempted += 1
         converter = converter_of(call.layer)
         if converter is None:
             raise Unsupported("is not a layer that jaxviz knows")
         try:
             _check_dtype(call)
-            value = converter(call)
+            result = converter(call)
         except ValidationError as error:
             raise Unsupported(f"its configuration makes no sense: {_first(error)}") from None
         except (TypeError, ValueError, OverflowError, KeyError, IndexError) as error:
@@ -292,7 +287,7 @@ class _Lowering:
         if leftovers := call.leftovers():
             listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))
             raise Unsupported(f"has options that jaxviz does not know: {listed}")
-        return value
+        return [result] if isinstance(result, Value) else list(result)
 
     def _poison(self, name: str) -> Value:
         """Stands for a result that cannot be computed, so that what follows is still looked at."""
@@ -337,27 +332,6 @@ def _resolved(value: Any, results: Mapping[Ref, Value]) -> Any:
     if isinstance(value, list | tuple):
         return [_resolved(item, results) for item in value]
     return value
-
-
-def _values(arguments: Any) -> Iterator[Value]:
-    if isinstance(arguments, Value):
-        yield arguments
-    elif isinstance(arguments, dict):
-        for _, item in sorted(arguments.items()):
-            yield from _values(item)
-    elif isinstance(arguments, list | tuple):
-        for item in arguments:
-            yield from _values(item)
-
-
-def _constants(arguments: Any) -> Iterator[Any]:
-    if isinstance(arguments, list | tuple):
-        for item in arguments:
-            yield from _constants(item)
-    elif isinstance(arguments, dict):
-        yield from _constants([item for _, item in sorted(arguments.items())])
-    elif not isinstance(arguments, Value):
-        yield arguments
 
 
 def _input_shape(layer: Layer) -> Shape:

@@ -118,6 +118,8 @@ def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray
             args, kwargs = node.map_arguments(_Popped(results))
         else:
             args, kwargs = node.arguments.fill_in(results)
+            if "training" in kwargs:  # augmentation has True as its default
+                kwargs["training"] = False
         if _is_model(layer):
             computed = _run(layer, _flat([args, kwargs]), f"{name}/", found)
         else:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from converters.hdf5 import Hdf5, StoredArray
+from converters.hdf5 import Hdf5
 from converters.layers.call import Slot
 from converters.network import Layer, Network
 from jaxviz.errors import ModelFileError
@@ -32,11 +33,24 @@ class Array(Protocol):
         """The values as float32."""
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds for one layer.
+
+    Attributes:
+        arrays: The arrays that are recognised, by slot name.
+        shapes: Of everything that is there.
+    """
+
+    arrays: Mapping[str, Array]
+    shapes: Sequence[tuple[int, ...]] = ()
+
+
 class Store(Protocol):
     """Where a model's arrays are."""
 
-    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, list[Array]]]:
-        """For each layer its arrays, in the order of its slots, as far as there are any."""
+    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
+        """What there is for each layer whose slots are known."""
 
 
 class LegacyStore:
@@ -52,85 +66,63 @@ class LegacyStore:
     def __init__(self, groups: Mapping[str, Sequence[tuple[str, Array]]]) -> None:
         self._groups = groups
 
-    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, list[Array]]]:
+    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
         """By layer name; within a nested model by the names of the arrays, else by order."""
         for layer in network.layers:
             stored = self._groups.get(layer.name, ())
             leaves = list(_leaves([layer]))
             if leaves == [layer]:
-                slots = slots_of(layer)
-                if slots is not None:
-                    order = _trained_first([(layer, slot) for slot in slots], lambda pair: pair)
-                    yield layer, _by_slot(slots, [slot for _, slot in order], stored)
-                continue
-            yield from _by_name(leaves, slots_of, stored) or _by_order(leaves, slots_of, stored)
-
-
-def _by_slot(
-    slots: Sequence[Slot], order: Sequence[Slot], stored: Sequence[tuple[str, Array]]
-) -> list[Array]:
-    """Arrays in slot order from arrays in file order; short where the file has too few."""
-    if len(stored) != len(order):
-        return [array for _, array in stored]
-    found = {slot.name: array for slot, (_, array) in zip(order, stored, strict=True)}
-    return [found[slot.name] for slot in slots]
-
-
-def _trained_first(items: list, key: Callable) -> list:  # type: ignore[type-arg]
-    def trained(item: object) -> bool:
-        layer, slot = key(item)
-        return layer.trainable and slot.trainable
-
-    return [i for i in items if trained(i)] + [i for i in items if not trained(i)]
+                yield from _by_order(leaves, slots_of, stored)
+            else:
+                yield from _by_name(leaves, slots_of, stored) or _by_order(leaves, slots_of, stored)
 
 
 def _by_name(
     leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[tuple[str, Array]]
-) -> list[tuple[Layer, list[Array]]] | None:
-    """Arrays whose names start with a layer's: `block1_conv1/kernel:0`; None if that is unclear."""
+) -> list[tuple[Layer, Stored]] | None:
+    """Arrays whose names hold a layer's: `block1_conv1/kernel:0`; None if that is unclear."""
     names = {leaf.name: leaf for leaf in leaves}
     if len(names) < len(leaves):
         return None
-    found: dict[str, list[Array]] = {}
+    pairs: dict[str, list[tuple[str, Array]]] = {name: [] for name in names}
     for name, array in stored:
         parts = [part for part in name.split("/")[:-1] if part in names]
         if len(parts) != 1:
             return None
-        found.setdefault(parts[0], []).append(array)
+        pairs[parts[0]].append((name, array))
     result = []
-    for leaf in leaves:
+    for name, leaf in names.items():
         slots = slots_of(leaf)
-        arrays = found.get(leaf.name, [])
-        if slots is None:
-            continue
-        if len(arrays) != len(slots):
-            return None
-        order = _trained_first([(leaf, slot) for slot in slots], lambda pair: pair)
-        pairs = [("", array) for array in arrays]
-        result.append((leaf, _by_slot(slots, [slot for _, slot in order], pairs)))
+        if slots is not None:
+            if len(slots) != len(pairs[name]):
+                return None
+            result += _by_order([leaf], slots_of, pairs[name])
     return result
 
 
 def _by_order(
     leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[tuple[str, Array]]
-) -> Iterator[tuple[Layer, list[Array]]]:
+) -> list[tuple[Layer, Stored]]:
+    """Arrays in Keras' order: of all layers first what is trained, then the rest."""
     pairs = []
     for leaf in leaves:
         slots = slots_of(leaf)
+        if slots is None and len(leaves) == 1:
+            return []
         if slots is None:
             raise ModelFileError(
                 f"the arrays of layer {leaf.name!r} cannot be told apart from its neighbours', "
                 f"because the layer itself ({leaf.class_name}) is unknown"
             )
         pairs += [(leaf, slot) for slot in slots]
-    order = _trained_first(pairs, lambda pair: pair)
-    found = {
-        (id(leaf), slot.name): array
-        for (leaf, slot), (_, array) in zip(order, stored, strict=False)
-    }
-    for leaf in leaves:
-        slots = slots_of(leaf) or ()
-        yield leaf, [found[id(leaf), s.name] for s in slots if (id(leaf), s.name) in found]
+    trained = [(leaf, slot) for leaf, slot in pairs if leaf.trainable and slot.trainable]
+    rest = [(leaf, slot) for leaf, slot in pairs if not (leaf.trainable and slot.trainable)]
+    shapes = [tuple(array.shape) for _, array in stored]
+    found: dict[Layer, dict[str, Array]] = {leaf: {} for leaf in leaves}
+    if len(stored) == len(pairs):
+        for (leaf, slot), (_, array) in zip([*trained, *rest], stored, strict=True):
+            found[leaf][slot.name] = array
+    return [(leaf, Stored(found[leaf], shapes)) for leaf in leaves]
 
 
 def _leaves(layers: Sequence[Layer]) -> Iterator[Layer]:
@@ -151,13 +143,13 @@ class Keras3Store:
     def __init__(self, file: Hdf5) -> None:
         self._file = file
 
-    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, list[Array]]]:
+    def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
         """By path."""
         yield from self._within(network, slots_of, "")
 
     def _within(
         self, network: Network, slots_of: SlotsOf, prefix: str
-    ) -> Iterator[tuple[Layer, list[Array]]]:
+    ) -> Iterator[tuple[Layer, Stored]]:
         container = self._container(prefix)
         used: dict[str, int] = {}
         for layer in network.layers:
@@ -178,17 +170,18 @@ class Keras3Store:
                 return f"{prefix}{name}"
         return f"{prefix}layers"
 
-    def _of_layer(self, path: str, slots: Sequence[Slot]) -> list[Array]:
-        arrays: list[Array] = []
+    def _of_layer(self, path: str, slots: Sequence[Slot]) -> Stored:
+        arrays: dict[str, Array] = {}
         for slot in slots:
             same = [s for s in slots if s.part == slot.part]
             ordered = [s for s in same if s.trainable] + [s for s in same if not s.trainable]
-            part = f"{path}/{slot.part}" if slot.part else path
-            array: StoredArray | None = self._file.arrays.get(f"{part}/vars/{ordered.index(slot)}")
-            if array is None:
-                break
-            arrays.append(array)
-        return arrays
+            number = ordered.index(slot) if slot.number is None else slot.number
+            for part in (slot.part, f"_{slot.part}"):  # Keras 3.0 wrote attributes' own names
+                where = f"{path}/{part}/vars/{number}" if slot.part else f"{path}/vars/{number}"
+                if where in self._file.arrays:
+                    arrays[slot.name] = self._file.arrays[where]
+        own = [a.shape for name, a in self._file.arrays.items() if name.startswith(f"{path}/")]
+        return Stored(arrays, own)
 
 
 def snake_case(name: str) -> str:

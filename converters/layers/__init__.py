@@ -2,12 +2,16 @@
 
 from converters.layers import (  # noqa: F401 - each registers its converters
     activation,
+    attention,
     conv,
     elementwise,
+    image,
     layout,
     norm,
+    operations,
     passthrough,
     pool,
+    rearranging,
 )
 from converters.layers.call import LayerCall, Slot, UnknownInput, Unsupported, Value
 from converters.layers.registry import converter_of, converts

@@ -7,7 +7,7 @@ order, and emits the operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,12 +93,14 @@ class Slot:
         name: What the array is called in the bundle.
         trainable: Keras stores trainable arrays before others.
         part: Name of the sublayer that holds it, as in a `.keras` file; empty for the layer.
+        number: Its number there, where that is not its place in this order.
         transform: From Keras' array to the one that the spec wants.
     """
 
     name: str
     trainable: bool = True
     part: str = ""
+    number: int | None = None
     transform: Callable[[np.ndarray], np.ndarray] | None = None
 
 
@@ -108,35 +110,44 @@ class LayerCall:
 
     Attributes:
         layer: The layer as its file describes it.
-        inputs: The tensors it is called on, in order.
-        constants: What else than tensors stands among the call's positional arguments.
-        arguments: The call's arguments by keyword: constants, or further `Value`s.
+        args: The call's positional arguments: constants, `Value`s, or lists of them.
+        arguments: The call's arguments by keyword.
         base: Name of the node that will be the layer's output.
         key: Name of the layer among the weights.
         keras2: Written by Keras 1 or 2, where some defaults and functions differ.
         taken: Every node name in use.
         nodes: What has been emitted so far.
+        values: The results of these, by name.
         slots: The layer's arrays.
     """
 
     layer: Layer
-    inputs: tuple[Value, ...]
-    constants: tuple[Any, ...]
+    args: tuple[Any, ...]
     arguments: Mapping[str, Any]
     base: str
     key: str
     keras2: bool
     taken: set[str]
     nodes: list[Node] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
-    read: set[str] = field(default_factory=set)
+    #: Options and arguments that the converter has looked at; positional ones by number.
+    read: set[str | int] = field(default_factory=set)
+    #: Name of the sublayer that is being converted.
+    part: str = ""
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The tensors among the positional arguments, in order."""
+        return tuple(tensors(self.args))
 
     @property
     def input(self) -> Value:
         """The only input."""
-        if len(self.inputs) != 1:
-            self.refuse(f"is called on {len(self.inputs)} tensors instead of one")
-        return self.inputs[0]
+        inputs = self.inputs
+        if len(inputs) != 1:
+            self.refuse(f"is called on {len(inputs)} tensors instead of one")
+        return inputs[0]
 
     def option(self, name: str, default: Any = _REQUIRED) -> Any:
         """One entry of the layer's configuration."""
@@ -145,6 +156,16 @@ class LayerCall:
         if value is _REQUIRED:
             self.refuse(f"has no {name!r} in its configuration")
         return value
+
+    def argument(self, place: int, name: str, default: Any = _REQUIRED) -> Any:
+        """An argument of the call, by place or by name, or else the option of that name."""
+        if place < len(self.args):
+            self.read.add(place)
+            return self.args[place]
+        if name in self.arguments:
+            self.read.add(name)
+            return self.arguments[name]
+        return self.option(name, default)
 
     def ignore(self, *names: str) -> None:
         """Options that change nothing at inference."""
@@ -164,8 +185,8 @@ class LayerCall:
         """Options and arguments that nobody has read and that may mean something."""
         arguments = {
             f"call argument {key}": value
-            for key, value in [*enumerate(self.constants), *self.arguments.items()]
-            if key not in self.read and value is not None and value is not False
+            for key, value in [*enumerate(self.args), *self.arguments.items()]
+            if key not in self.read and _means_something(value, isinstance(key, int))
         }
         return arguments | {
             key: value
@@ -194,10 +215,11 @@ class LayerCall:
         *,
         trainable: bool = True,
         part: str = "",
+        number: int | None = None,
         transform: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> str:
         """Declare the layer's next array; returns its name for `emit`."""
-        self.slots.setdefault(name, Slot(name, trainable, part, transform))
+        self.slots.setdefault(name, Slot(name, trainable, part or self.part, number, transform))
         return name
 
     def emit(
@@ -235,7 +257,8 @@ class LayerCall:
         if axes is None:
             rank = len(inputs[0].axes) if known is None else len(known)
             axes = inputs[0].axes if len(inputs[0].axes) == rank else in_order(rank)
-        return Value(name, known, tuple(axes))
+        self.values[name] = Value(name, known, tuple(axes))
+        return self.values[name]
 
     def arranged(self, value: Value, axes: Sequence[int]) -> Value:
         """The same tensor with Keras' axes in these places."""
@@ -272,6 +295,31 @@ class LayerCall:
         """The 1, 2 or 3 of Conv1D, MaxPooling2D, and so on."""
         return int(self.layer.class_name.removesuffix("Transpose").removesuffix("D")[-1])
 
-    def with_inputs(self, *inputs: Value) -> LayerCall:
-        """The same call on other tensors (it shares everything that has been emitted)."""
-        return replace(self, inputs=inputs)
+    def inner(self, layer: Layer, part: str) -> LayerCall:
+        """The call of a layer inside of this one; its arrays are this layer's."""
+        inner = replace(self, layer=layer, read=set())
+        inner.part = part
+        return inner
+
+
+def tensors(arguments: Any) -> Iterator[Value]:
+    """The tensors in arguments of any nesting, in Keras' order."""
+    if isinstance(arguments, Value):
+        yield arguments
+    elif isinstance(arguments, dict):
+        for _, item in sorted(arguments.items()):
+            yield from tensors(item)
+    elif isinstance(arguments, list | tuple):
+        for item in arguments:
+            yield from tensors(item)
+
+
+def _means_something(value: Any, positional: bool) -> bool:
+    """Whether an argument that nobody has read may change the result."""
+    if isinstance(value, Value):
+        return not positional
+    if isinstance(value, dict):
+        return any(_means_something(item, positional) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_means_something(item, positional) for item in value)
+    return value is not None and value is not False

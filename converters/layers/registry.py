@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from converters.layers.call import LayerCall, Value
 from converters.network import Layer
 
-#: Emits the operations of one call and returns the layer's output.
-Converter = Callable[[LayerCall], Value]
+#: Emits the operations of one call and returns the layer's output, or a list of several.
+Converter = Callable[[LayerCall], Value | list[Value]]
+
+ConverterT = TypeVar("ConverterT", bound=Converter)
 
 #: Keras' own classes, and as `ops.NAME` its functions in a graph.
 CONVERTERS: dict[str, Converter] = {}
@@ -24,10 +27,10 @@ def converter_of(layer: Layer) -> Converter | None:
     return CUSTOM.get(layer.class_name, built_in)
 
 
-def converts(*class_names: str) -> Callable[[Converter], Converter]:
+def converts(*class_names: str) -> Callable[[ConverterT], ConverterT]:
     """Register a function as the converter of these Keras classes."""
 
-    def register(function: Converter) -> Converter:
+    def register(function: ConverterT) -> ConverterT:
         for name in class_names:
             CONVERTERS[name] = function
         return function

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from jaxviz.errors import SpecError
 from jaxviz.spec.op import Op, Shape, known
@@ -102,11 +102,50 @@ class Affine(Op):
         return shape
 
 
+class Scale(Op):
+    """x · scale with learned numbers, broadcast from the last axis. Weight: `scale`."""
+
+    op: Literal["scale"] = "scale"
+    #: Of the weight; () is one number for everything.
+    shape: tuple[PositiveInt, ...]
+
+    @property
+    def channelwise(self) -> bool:  # type: ignore[override]
+        """Where the last axis of the weight is the channels."""
+        return bool(self.shape)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """Unchanged."""
+        (shape,) = inputs
+        if len(self.shape) > len(shape) or any(
+            n != 1 and m is not None and n != m
+            for n, m in zip(reversed(self.shape), reversed(shape), strict=False)
+        ):
+            raise SpecError(f"factors of shape {self.shape} do not fit shape {shape}")
+        return shape
+
+    def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
+        """The factors."""
+        return {"scale": self.shape}
+
+
+class Math(Op):
+    """A function of one number, with its arguments (`exponent`; `minimum`, `maximum` of clip)."""
+
+    op: Literal["math"] = "math"
+    channelwise: ClassVar[bool] = True
+    function: Literal[
+        "abs", "square", "sqrt", "rsqrt", "reciprocal", "exp", "expm1", "log", "log1p",
+        "sin", "cos", "tan", "erf", "sign", "floor", "ceil", "power", "clip",
+    ]  # fmt: skip
+    arguments: dict[Literal["exponent", "minimum", "maximum"], float] = Field(default_factory=dict)
+
+
 class Merge(Op):
     """Elementwise combination of two or more tensors, broadcast as in NumPy."""
 
     op: Literal["merge"] = "merge"
-    kind: Literal["add", "subtract", "multiply", "average", "maximum", "minimum"]
+    kind: Literal["add", "subtract", "multiply", "divide", "average", "maximum", "minimum"]
 
     channelwise: ClassVar[bool] = True
 

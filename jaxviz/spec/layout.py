@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from jaxviz.errors import SpecError
 from jaxviz.spec.op import Op, Shape, ShapeTooSmallError, known, need_rank
@@ -68,6 +68,96 @@ class Upsample(Op):
         """Interpolation reads a neighbour on either side."""
         spread = {"nearest": 0, "bilinear": 1, "bicubic": 3, "lanczos3": 5, "lanczos5": 9}
         return (extent - 2) // self.factors[axis] + 2 + spread[self.interpolation]
+
+
+class Resize(Op):
+    """A map at another size, pixels taken as areas (half-pixel centres)."""
+
+    op: Literal["resize"] = "resize"
+    channelwise: ClassVar[bool] = True
+    size: tuple[PositiveInt, PositiveInt]
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = "bilinear"
+    #: Whether what is made smaller is smoothed first.
+    antialias: bool = False
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """The new size."""
+        (shape,) = inputs
+        need_rank(shape, 2, self.op)
+        return (*self.size, shape[-1])
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Depends on the size of the input."""
+        return None
+
+
+class Slice(Op):
+    """A regular part of a tensor: (start, stop, step) for each axis, as in Python."""
+
+    op: Literal["slice"] = "slice"
+    bounds: tuple[tuple[int | None, int | None, int], ...]
+
+    @property
+    def channelwise(self) -> bool:  # type: ignore[override]
+        """Where every channel stays in its place."""
+        return bool(self.bounds) and self.bounds[-1] == (None, None, 1)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """How many positions are left of each axis."""
+        (shape,) = inputs
+        if len(self.bounds) != len(shape) or any(not step for _, _, step in self.bounds):
+            raise SpecError(f"cannot take {self.bounds} of shape {shape}")
+        sizes = tuple(
+            n if bounds == (None, None, 1)
+            else None if n is None
+            else len(range(*slice(*bounds).indices(n)))
+            for n, bounds in zip(shape, self.bounds, strict=True)
+        )  # fmt: skip
+        if 0 in sizes:
+            raise ShapeTooSmallError(f"{self.bounds} leave nothing of {shape}")
+        return sizes
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """A step reads further apart."""
+        step = abs(self.bounds[axis][2]) if axis < len(self.bounds) else 1
+        return (extent - 1) * step + 1
+
+
+class Expand(Op):
+    """A new axis of size 1 (negative; its place in the result)."""
+
+    op: Literal["expand"] = "expand"
+    axis: Annotated[int, Field(le=-1)]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """One axis more."""
+        position = len(inputs[0]) + 1 + self.axis
+        if position < 0:
+            raise SpecError(f"axis {self.axis} cannot be added to shape {inputs[0]}")
+        return (*inputs[0][:position], 1, *inputs[0][position:])
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Positions lose their meaning."""
+        return None
+
+
+class Squeeze(Op):
+    """An axis of size 1 (negative) taken away."""
+
+    op: Literal["squeeze"] = "squeeze"
+    axis: Annotated[int, Field(le=-1)]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        """One axis less."""
+        (shape,) = inputs
+        if -self.axis > len(shape) or shape[self.axis] != 1:
+            raise SpecError(f"axis {self.axis} of shape {shape} is not of size 1")
+        position = len(shape) + self.axis
+        return (*shape[:position], *shape[position + 1 :])
+
+    def input_extent(self, extent: int, axis: int) -> int | None:
+        """Positions lose their meaning."""
+        return None
 
 
 class Concatenate(Op):

@@ -11,25 +11,42 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from jaxviz.errors import ImageSizeError, LayerError, SpecError, nearest
 from jaxviz.spec.conv import Conv, ConvTranspose, Dense, DepthwiseConv
-from jaxviz.spec.elementwise import Activation, Affine, BatchNorm, Identity, Merge, PRelu
+from jaxviz.spec.einsum import Einsum, EinsumDense
+from jaxviz.spec.elementwise import (
+    Activation,
+    Affine,
+    BatchNorm,
+    Identity,
+    Math,
+    Merge,
+    PRelu,
+    Scale,
+)
 from jaxviz.spec.layout import (
     Concatenate,
     Crop,
+    Expand,
     Flatten,
     Pad,
     Permute,
     RepeatVector,
     Reshape,
+    Resize,
+    Slice,
+    Squeeze,
     Upsample,
 )
+from jaxviz.spec.norm import GroupNorm, LayerNorm, Reduce, UnitNorm
 from jaxviz.spec.op import Shape
 from jaxviz.spec.pool import GlobalPool, Pool
 
 AnyOp = Annotated[
     Conv | ConvTranspose | DepthwiseConv | Dense
     | Pool | GlobalPool
-    | Activation | PRelu | BatchNorm | Affine | Merge | Identity
-    | Pad | Crop | Upsample | Concatenate | Reshape | Flatten | Permute | RepeatVector,
+    | Activation | PRelu | BatchNorm | Affine | Scale | Math | Merge | Identity
+    | LayerNorm | GroupNorm | UnitNorm | Reduce | EinsumDense | Einsum
+    | Pad | Crop | Upsample | Resize | Slice | Expand | Squeeze | Concatenate
+    | Reshape | Flatten | Permute | RepeatVector,
     Field(discriminator="op"),
 ]  # fmt: skip
 #: Operations with a sliding kernel: what an atlas is made of unless layers are named.

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+
+import converters
+from converters.verify import verify
 
 Layers = Callable[[Any], Any]
 
@@ -62,6 +66,36 @@ CASES: dict[str, tuple[tuple[int | None, ...], Layers]] = {
     "repeat vector": ((5,), lambda L: L.RepeatVector(3)),
     "rescaling": ((5, 4, 3), lambda L: L.Rescaling(1 / 127.5, offset=-1)),
     "rescaling by channel": ((5, 4, 3), lambda L: L.Rescaling([1.0, 2.0, 3.0], [0.1, 0.2, 0.3])),
+    "resizing": ((7, 9, 3), lambda L: L.Resizing(5, 12)),
+    "resizing nearest": ((7, 9, 3), lambda L: L.Resizing(5, 12, interpolation="nearest")),
+    "resizing antialiased": ((9, 9, 3), lambda L: L.Resizing(4, 5, antialias=True)),
+    "resizing lanczos": ((9, 9, 3), lambda L: L.Resizing(14, 15, interpolation="lanczos3")),
+    "resizing cropped": ((7, 9, 3), lambda L: L.Resizing(5, 4, crop_to_aspect_ratio=True)),
+    "resizing padded": ((7, 9, 3), lambda L: L.Resizing(5, 4, pad_to_aspect_ratio=True)),
+    "center crop": ((8, 9, 3), lambda L: L.CenterCrop(5, 4)),
+    "center crop of a small image": ((4, 9, 3), lambda L: L.CenterCrop(6, 5)),
+    "layer norm": ((5, 4, 3), lambda L: L.LayerNormalization()),
+    "layer norm axes": ((5, 4, 3), lambda L: L.LayerNormalization(axis=[1, 3], scale=False)),
+    "rms norm": ((5, 4, 3), lambda L: L.RMSNormalization()),
+    "group norm": ((5, 4, 6), lambda L: L.GroupNormalization(groups=3)),
+    "instance norm": ((5, 4, 6), lambda L: L.GroupNormalization(groups=-1, center=False)),
+    "group norm of another axis": ((6, 4, 3), lambda L: L.GroupNormalization(groups=2, axis=1)),
+    "unit norm": ((5, 4, 3), lambda L: L.UnitNormalization(axis=[1, 3])),
+    "spectral norm": ((7, 7, 3), lambda L: L.SpectralNormalization(L.Conv2D(4, 3))),
+    "normalization fixed": (
+        (4, 4, 3),
+        lambda L: L.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]),
+    ),
+    "normalization inverted": (
+        (4, 4, 3),
+        lambda L: L.Normalization(mean=0.5, variance=2.0, invert=True, axis=None),
+    ),
+    "einsum dense": ((5, 4), lambda L: L.EinsumDense("abc,cd->abd", (None, 7), bias_axes="d")),
+    "einsum dense ellipsis": ((5, 4), lambda L: L.EinsumDense("...x,xy->...y", (7,))),
+    "einsum dense mixing": (
+        (5, 4),
+        lambda L: L.EinsumDense("abc,cde->abde", (5, 2, 3), bias_axes="de", activation="relu"),
+    ),
     "training only": (
         (5, 4, 3),
         lambda L: [L.Dropout(0.5), L.SpatialDropout2D(0.5), L.GaussianNoise(1.0)],
@@ -109,3 +143,126 @@ def test_merging_broadcasts(keras: Any, parity: Any) -> None:
 def test_concatenation_along_another_axis(keras: Any, parity: Any) -> None:
     first, second = keras.layers.Input((5, 4, 3)), keras.layers.Input((5, 2, 3))
     parity(keras.Model([first, second], keras.layers.Concatenate(axis=2)([first, second])))
+
+
+def test_multi_head_attention(keras: Any, parity: Any) -> None:
+    layers = keras.layers
+    sequence, other = layers.Input((6, 5)), layers.Input((4, 3))
+    image = layers.Input((3, 4, 5))
+    outputs = [
+        layers.MultiHeadAttention(2, 3)(sequence, sequence),
+        layers.MultiHeadAttention(2, 3, value_dim=4, output_shape=7, use_bias=False)(
+            sequence, other
+        ),
+        layers.MultiHeadAttention(2, 3)(image, image),
+    ]
+    parity(keras.Model([sequence, other, image], outputs))
+
+
+def test_attention(keras: Any, parity: Any) -> None:
+    layers = keras.layers
+    query, value, key = (layers.Input(shape) for shape in ((6, 5), (4, 5), (4, 5)))
+    outputs = [
+        layers.Attention()([query, value]),
+        layers.Attention(use_scale=True)([query, value, key]),
+    ]
+    parity(keras.Model([query, value, key], outputs))
+
+
+@pytest.mark.parametrize("axes", [1, 2, -1, (1, 2)])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_dot(axes: Any, normalize: bool, keras: Any, parity: Any) -> None:
+    shapes = ((4, 4), (4, 4))
+    first, second = (keras.layers.Input(shape) for shape in shapes)
+    out = keras.layers.Dot(axes, normalize=normalize)([first, second])
+    vectors = [keras.layers.Input((5,)) for _ in range(2)]
+    parity(keras.Model([first, second, *vectors], [out, keras.layers.Dot(-1)(vectors)]))
+
+
+def test_functions_in_a_graph(keras: Any, parity: Any) -> None:
+    ops = keras.ops
+    x = keras.layers.Input((8, 8, 6))
+    y = ops.sigmoid(x)
+    outputs = [
+        x + y, x - y, x * y, x / (y + 1.0), ops.maximum(x, y), ops.minimum(x, y),
+        x * 0.2, 1.0 - x, 2.0 / (y + 1.0), x / 3.0, ops.maximum(x, 0.1), ops.minimum(0.1, x), -x,
+        x * np.arange(6.0).astype("float32"), x + np.ones((1, 1, 6), "float32"), x**2, y**1.5,
+        ops.abs(x), ops.square(x), ops.sqrt(y), ops.rsqrt(y), ops.exp(x), ops.log(y), ops.erf(x),
+        ops.reciprocal(y + 1.0), ops.clip(x, -0.5, 0.5), ops.relu(x), ops.relu6(x * 9.0),
+        ops.leaky_relu(x), ops.elu(x, alpha=0.5), ops.gelu(x, approximate=False), ops.gelu(x),
+        ops.softmax(x, axis=1), ops.log_softmax(x), ops.silu(x), ops.hard_sigmoid(x),
+        ops.hard_silu(x), ops.normalize(x, axis=-1), ops.tanh(x),
+        ops.mean(x, axis=(1, 2), keepdims=True), ops.max(x, axis=-1), ops.sum(x, axis=[1]),
+        ops.var(x, axis=(1, 2)), ops.std(x, axis=-1, keepdims=True), ops.min(x, axis=2),
+    ]  # fmt: skip
+    parity(keras.Model(x, outputs))
+
+
+def test_functions_that_move_values_in_a_graph(keras: Any, parity: Any) -> None:
+    ops = keras.ops
+    x = keras.layers.Input((8, 4, 6))
+    blocks = ops.reshape(x, (-1, 8, 4, 2, 3))
+    outputs = [
+        x[:, 1:-1, ::2, 0], x[..., :3], x[:, -1], *ops.split(x, 3, axis=-1),
+        *ops.split(x, [1, 3], axis=1), ops.transpose(x, (0, 3, 1, 2)), ops.swapaxes(x, 1, -1),
+        ops.moveaxis(x, 1, -1), ops.expand_dims(x, 1), ops.expand_dims(x, -1),
+        ops.squeeze(ops.expand_dims(x, 2), 2), ops.flip(x, axis=1), ops.flip(x, axis=-1),
+        ops.concatenate([x, x], axis=1), ops.stack([x, x], axis=1), ops.stack([x, x], axis=-1),
+        ops.pad(x, [[0, 0], [1, 2], [3, 4], [0, 0]]), ops.image.resize(x, (5, 7)),
+        ops.einsum("bhwc,bhwd->bcd", x, x), ops.matmul(x, ops.swapaxes(x, -1, -2)),
+        ops.reshape(ops.transpose(blocks, (0, 1, 4, 2, 3)), (-1, 24, 8)),
+        ops.reshape(x, (-1, 8 * 4 * 6)),
+    ]  # fmt: skip
+    parity(keras.Model(x, outputs))
+
+
+def test_depth_to_space_as_a_chain(keras: Any, parity: Any) -> None:
+    ops = keras.ops
+    x = keras.layers.Input((4, 5, 12))
+    y = ops.reshape(x, (-1, 4, 5, 2, 2, 3))
+    y = ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (-1, 8, 10, 3))
+    parity(keras.Model(x, keras.layers.Conv2D(2, 3)(y)))
+
+
+def test_layers_of_keras_applications(keras: Any, parity: Any) -> None:
+    from keras.src.applications.convnext import LayerScale, StochasticDepth
+
+    x = keras.layers.Input((4, 5, 6))
+    parity(keras.Model(x, StochasticDepth(0.5)(LayerScale(0.5, 6)(x))))
+
+
+def test_augmentation_does_nothing_at_inference(keras: Any, parity: Any) -> None:
+    layers = keras.layers
+    x = keras.layers.Input((8, 8, 3))
+    names = [
+        "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation",
+        "RandomZoom", "RandomShear",
+    ]  # fmt: skip
+    arguments = {"RandomFlip": ["horizontal"], "RandomTranslation": [0.1, 0.1]}
+    outputs = [getattr(layers, name)(*arguments.get(name, [0.1]))(x) for name in names]
+    parity(keras.Model(x, outputs))
+
+
+@pytest.mark.filterwarnings("ignore:.*rms_scaling:UserWarning")
+def test_layer_norm_with_rms_scaling(keras: Any, parity: Any) -> None:
+    layer = keras.layers.LayerNormalization(rms_scaling=True)
+    parity(keras.Sequential([keras.layers.Input((5, 4, 3)), layer]))
+
+
+@pytest.mark.parametrize("axis", [-1, None])
+def test_normalization_learned_from_data(axis: Any, keras: Any, tmp_path: Any) -> None:
+    layer = keras.layers.Normalization(axis=axis)
+    layer.adapt(np.random.default_rng(0).normal(2.0, 3.0, size=(20, 4, 5, 3)))
+    model = keras.Sequential([keras.layers.Input((4, 5, 3)), layer])
+    for ending in (".keras", ".h5"):
+        model.save(tmp_path / f"net{ending}")
+        report = verify(converters.convert_file(tmp_path / f"net{ending}"), model)
+        assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("layer", ["Resizing", "UpSampling2D"])
+def test_bicubic_resizing(layer: str, keras: Any, parity: Any) -> None:
+    """TensorFlow takes its bicubic weights from a table of 1024 entries."""
+    size = [11, 12] if layer == "Resizing" else [2]
+    resized = getattr(keras.layers, layer)(*size, interpolation="bicubic")
+    parity(keras.Sequential([keras.layers.Input((7, 9, 3)), resized]), tolerance=1e-3)

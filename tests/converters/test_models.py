@@ -137,13 +137,13 @@ def test_all_unsupported_layers_are_named_at_once_and_how_far_it_can_go(keras: A
     x = layers.Conv2D(4, 3, name="fine")(image)
     x = layers.Lambda(lambda t: t * 2, name="code", output_shape=(6, 6, 4))(x)
     x = layers.Conv2D(4, 3, name="after")(x)
-    x = layers.Dropout(0.5, name="random")(x, training=True)
+    x = layers.Masking(name="mask")(x)
     with pytest.raises(ConversionError) as caught:
         converters.from_keras(keras.Model(image, x, name="net"))
     assert str(caught.value).splitlines() == [
         "cannot convert 'net': 2 of 4 layers unsupported",
-        "  code    Lambda: holds Python code, which a spec cannot store",
-        "  random  Dropout: has options that jaxviz does not know: call argument training='True'",
+        "  code  Lambda: holds Python code, which a spec cannot store",
+        "  mask  Masking: masks what follows, which a spec has no way to say",
         "Everything up to 'fine' converts: --until fine",
     ]
 
@@ -218,3 +218,11 @@ def test_half_precision_weights_become_float32(keras: Any, randomised: Any, tmp_
     assert kernel.dtype == np.float32
     np.testing.assert_array_equal(kernel, np.asarray(model.weights[0], np.float32))
     assert verify(bundle, model, tolerance=5e-3).passed
+
+
+def test_dropout_in_use_at_inference_is_refused() -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    image = tf_keras.Input((4,))
+    model = tf_keras.Model(image, tf_keras.layers.Dropout(0.5)(image, training=True))
+    with pytest.raises(ConversionError, match="call argument training='True'"):
+        converters.from_keras(model)

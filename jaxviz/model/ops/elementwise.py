@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxviz.model.ops.registry import implements
-from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Merge, PRelu
+from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Math, Merge, PRelu, Scale
 
 Weights = Mapping[str, jax.Array]
 
@@ -107,11 +107,46 @@ def affine(op: Affine, weights: Weights, x: jax.Array) -> jax.Array:
     return x * scale + jnp.asarray(op.offset, x.dtype).reshape(shape)
 
 
+@implements(Scale)
+def scale(op: Scale, weights: Weights, x: jax.Array) -> jax.Array:
+    """Learned factors."""
+    return x * weights["scale"]
+
+
+_MATH: dict[str, Callable[..., jax.Array]] = {
+    "abs": jnp.abs,
+    "square": jnp.square,
+    "sqrt": jnp.sqrt,
+    "rsqrt": jax.lax.rsqrt,
+    "reciprocal": jnp.reciprocal,
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "log": jnp.log,
+    "log1p": jnp.log1p,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "tan": jnp.tan,
+    "erf": jax.scipy.special.erf,
+    "sign": jnp.sign,
+    "floor": jnp.floor,
+    "ceil": jnp.ceil,
+    "power": lambda x, exponent: jnp.power(x, exponent),
+    "clip": lambda x, minimum=None, maximum=None: jnp.clip(x, minimum, maximum),
+}
+
+
+@implements(Math)
+def math(op: Math, weights: Weights, x: jax.Array) -> jax.Array:
+    """A function of one number."""
+    return _MATH[op.function](x, **op.arguments)
+
+
 _MERGES: dict[str, Callable[[Any, Any], jax.Array]] = {
     "add": jnp.add,
     "average": jnp.add,
     "subtract": jnp.subtract,
     "multiply": jnp.multiply,
+    "divide": jnp.divide,
     "maximum": jnp.maximum,
     "minimum": jnp.minimum,
 }

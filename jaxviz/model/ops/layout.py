@@ -11,15 +11,27 @@ from jaxviz.model.ops.registry import implements
 from jaxviz.spec import (
     Concatenate,
     Crop,
+    Expand,
     Flatten,
     Pad,
     Permute,
     RepeatVector,
     Reshape,
+    Resize,
+    Slice,
+    Squeeze,
     Upsample,
 )
 
 Weights = Mapping[str, jax.Array]
+
+_METHODS = {
+    "nearest": "nearest",
+    "bilinear": "linear",
+    "bicubic": "cubic",
+    "lanczos3": "lanczos3",
+    "lanczos5": "lanczos5",
+}
 
 
 @implements(Pad)
@@ -43,8 +55,32 @@ def upsample(op: Upsample, weights: Weights, x: jax.Array) -> jax.Array:
             x = jnp.repeat(x, factor, axis=axis)
         return x
     sizes = tuple(n * f for n, f in zip(x.shape[1:-1], op.factors, strict=True))
-    method = {"bicubic": "cubic", "bilinear": "linear"}.get(op.interpolation, op.interpolation)
-    return jax.image.resize(x, (x.shape[0], *sizes, x.shape[-1]), method)
+    return jax.image.resize(x, (x.shape[0], *sizes, x.shape[-1]), _METHODS[op.interpolation])
+
+
+@implements(Resize)
+def resize(op: Resize, weights: Weights, x: jax.Array) -> jax.Array:
+    """A map at another size."""
+    shape = (x.shape[0], *op.size, x.shape[-1])
+    return jax.image.resize(x, shape, _METHODS[op.interpolation], antialias=op.antialias)
+
+
+@implements(Slice)
+def slice_(op: Slice, weights: Weights, x: jax.Array) -> jax.Array:
+    """A regular part."""
+    return x[(slice(None), *(slice(*bounds) for bounds in op.bounds))]
+
+
+@implements(Expand)
+def expand(op: Expand, weights: Weights, x: jax.Array) -> jax.Array:
+    """A new axis."""
+    return jnp.expand_dims(x, op.axis)
+
+
+@implements(Squeeze)
+def squeeze(op: Squeeze, weights: Weights, x: jax.Array) -> jax.Array:
+    """An axis less."""
+    return jnp.squeeze(x, op.axis)
 
 
 @implements(Concatenate)

@@ -1,0 +1,73 @@
+"""Layers that prepare images: resizing and cropping to a size."""
+
+from __future__ import annotations
+
+from converters.layers.call import LayerCall, Value
+from converters.layers.registry import converts
+from jaxviz.spec import Crop, Identity, Pad, Resize
+
+
+@converts("Resizing")
+def resizing(call: LayerCall) -> Value:
+    """To a fixed size, cropping or padding first where the shape is to be kept."""
+    image = call.image(2)
+    size = (call.option("height"), call.option("width"))
+    if call.option("crop_to_aspect_ratio", False):
+        image = _to_aspect_ratio(call, image, size, crop=True)
+    if call.option("pad_to_aspect_ratio", False):
+        call.require("fill_mode", "constant")
+        call.require("fill_value", 0.0, 0, None)
+        image = _to_aspect_ratio(call, image, size, crop=False)
+    call.ignore("fill_mode", "fill_value")
+    op = Resize(
+        size=size, interpolation=call.option("interpolation", "bilinear"),
+        antialias=bool(call.option("antialias", False)),
+    )  # fmt: skip
+    return call.emit(op, image)
+
+
+def _to_aspect_ratio(call: LayerCall, image: Value, size: tuple[int, int], crop: bool) -> Value:
+    """The image with its longer side cut, or its shorter side padded, as Keras does it."""
+    height, width = _known_size(call, image)
+    # Keras' own arithmetic, whose roundings matter.
+    wanted = (int(float(width * size[0]) / size[1]), int(float(height * size[1]) / size[0]))
+    amounts = []
+    for n, m in zip((height, width), wanted, strict=True):
+        target = max(min(n, m), 1) if crop else max(n, m)
+        before = int(abs(n - target) / 2)
+        amounts.append((before, abs(n - target) - before))
+    op = Crop(amounts=tuple(amounts)) if crop else Pad(amounts=tuple(amounts))
+    return call.emit(op, image, stage="cropped" if crop else "padded")
+
+
+@converts("CenterCrop")
+def center_crop(call: LayerCall) -> Value:
+    """The middle of the image; an image that is too small is enlarged first."""
+    image = call.image(2)
+    size = (call.option("height"), call.option("width"))
+    height, width = _known_size(call, image)
+    if height < size[0] or width < size[1]:
+        image = _to_aspect_ratio(call, image, size, crop=True)
+        return call.emit(Resize(size=size), image)
+    starts = (int((height - size[0]) / 2), int((width - size[1]) / 2))
+    amounts = tuple(
+        (start, n - m - start) for start, n, m in zip(starts, (height, width), size, strict=True)
+    )
+    return call.emit(Crop(amounts=amounts), image)
+
+
+@converts("RandomCrop")
+def random_crop(call: LayerCall) -> Value:
+    """Nothing, where the image already has the size; at inference Keras resizes others."""
+    image = call.image(2)
+    size = (call.option("height"), call.option("width"))
+    if _known_size(call, image) != size:
+        call.refuse(f"changes the size from {image.shape[:2]} to {size}")
+    return call.emit(Identity(), image)
+
+
+def _known_size(call: LayerCall, image: Value) -> tuple[int, int]:
+    height, width = image.shape[:2]
+    if height is None or width is None:
+        return call.refuse("needs to know the size of its input")
+    return height, width

@@ -1,0 +1,228 @@
+"""Functions that stand as layers in a graph: `x * 0.2`, `ops.mean(x, …)`, `x[:, 1:]`.
+
+Keras 3 writes them as operations of `keras.ops`; tf.keras as TFOpLambda, which
+`tensorflow_ops` translates to the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.layers.activation import operation
+from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.registry import converts
+from jaxviz.spec import (
+    Activation,
+    Affine,
+    Einsum,
+    Identity,
+    Math,
+    Merge,
+    Reduce,
+    UnitNorm,
+)
+
+_BINARY = {
+    "Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Divide": "divide",
+    "TrueDivide": "divide", "Maximum": "maximum", "Minimum": "minimum",
+}  # fmt: skip
+_MATH = {
+    "Abs": "abs", "Absolute": "abs", "Square": "square", "Sqrt": "sqrt", "Rsqrt": "rsqrt",
+    "Reciprocal": "reciprocal", "Exp": "exp", "Expm1": "expm1", "Log": "log", "Log1p": "log1p",
+    "Sin": "sin", "Cos": "cos", "Tan": "tan", "Erf": "erf", "Sign": "sign", "Floor": "floor",
+    "Ceil": "ceil",
+}  # fmt: skip
+_ACTIVATIONS = {
+    "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Silu": "silu", "Tanh": "tanh",
+    "Softplus": "softplus", "Softsign": "softsign", "Selu": "selu", "Mish": "mish",
+    "HardSigmoid": "hard_sigmoid", "HardSilu": "hard_silu", "LogSigmoid": "log_sigmoid",
+    "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SparsePlus": "sparse_plus",
+}  # fmt: skip
+_REDUCTIONS = {
+    "Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Amax": "max", "Amin": "min",
+    "Prod": "product", "Var": "variance", "Std": "deviation",
+}  # fmt: skip
+
+
+@converts(*(f"ops.{name}" for name in _BINARY))
+def binary(call: LayerCall) -> Value:
+    """Arithmetic of two tensors, or of a tensor and a constant."""
+    return combine(call, _BINARY[call.layer.class_name], *_operands(call))
+
+
+def _operands(call: LayerCall) -> tuple[Any, Any]:
+    return call.argument(0, "x1"), call.argument(1, "x2")
+
+
+def combine(call: LayerCall, kind: str, first: Any, second: Any) -> Value:
+    """`first` and `second`, tensors or constants, put together."""
+    if isinstance(first, Value) and isinstance(second, Value):
+        if len(first.axes) != len(second.axes):
+            call.refuse(f"combines shapes {first.keras_shape} and {second.keras_shape}")
+        values = [first, second]
+        if first.axes != second.axes:
+            values = [call.as_in_keras(value) for value in values]
+        return call.emit(Merge(kind=kind), *values)  # type: ignore[arg-type]
+    swapped = not isinstance(first, Value)
+    value, number = (second, first) if swapped else (first, second)
+    if not isinstance(value, Value):
+        return call.refuse("is called on no tensor")
+    value, numbers = _constant(call, value, number)
+    if kind in ("maximum", "minimum"):
+        if len(numbers) > 1:
+            call.refuse(f"takes the {kind} with several numbers")
+        bound = "minimum" if kind == "maximum" else "maximum"
+        return call.emit(Math(function="clip", arguments={bound: float(numbers[0])}), value)  # type: ignore[dict-item]
+    if kind == "divide" and swapped:
+        value = call.emit(Math(function="reciprocal"), value, stage="reciprocal")
+        kind = "multiply"
+    if kind == "multiply":
+        return call.emit(_affine(numbers, 0 * numbers), value)
+    if kind == "divide":
+        return call.emit(_affine(1 / numbers, 0 * numbers), value)
+    if kind == "subtract" and swapped:
+        return call.emit(_affine(0 * numbers - 1, numbers), value)
+    return call.emit(_affine(0 * numbers + 1, -numbers if kind == "subtract" else numbers), value)
+
+
+def _affine(scale: np.ndarray, offset: np.ndarray) -> Affine:
+    return Affine(scale=tuple(scale.tolist()), offset=tuple(offset.tolist()))
+
+
+def _constant(call: LayerCall, value: Value, number: Any) -> tuple[Value, np.ndarray]:
+    """A constant as one number, or one a channel (then the tensor is as in Keras)."""
+    if isinstance(number, dict):
+        number = number.get("config", {}).get("value", number.get("value"))
+    try:
+        numbers = np.asarray(number, float)
+    except (TypeError, ValueError):
+        return call.refuse(f"the constant {str(number)[:60]!r} is not a number")
+    if numbers.size != max(numbers.shape, default=1) or (numbers.ndim and numbers.shape[-1] == 0):
+        call.refuse(f"a constant of shape {numbers.shape} is neither one number nor one a channel")
+    if numbers.size == 1:
+        return value, numbers.reshape(1)
+    value = call.as_in_keras(value)
+    if numbers.shape[-1] != value.shape[-1]:
+        call.refuse(f"a constant of shape {numbers.shape} does not fit {value.keras_shape}")
+    return value, numbers.reshape(-1)
+
+
+@converts(*(f"ops.{name}" for name in _MATH))
+def function(call: LayerCall) -> Value:
+    """A function of each number."""
+    return call.emit(Math(function=_MATH[call.layer.class_name]), call.input)  # type: ignore[arg-type]
+
+
+@converts("ops.Negative")
+def negative(call: LayerCall) -> Value:
+    """−x."""
+    return call.emit(Affine(scale=(-1.0,), offset=(0.0,)), call.input)
+
+
+@converts("ops.Power")
+def power(call: LayerCall) -> Value:
+    """X to a constant power."""
+    value, exponent = _operands(call)
+    if not isinstance(value, Value) or isinstance(exponent, Value):
+        return call.refuse("raises to a power that is not a constant")
+    value, numbers = _constant(call, value, exponent)
+    if len(numbers) > 1:
+        call.refuse("raises to several powers")
+    if numbers[0] == 2:
+        return call.emit(Math(function="square"), value)
+    arguments: Any = {"exponent": float(numbers[0])}
+    return call.emit(Math(function="power", arguments=arguments), value)
+
+
+@converts("ops.Clip")
+def clip(call: LayerCall) -> Value:
+    """Values held between two bounds."""
+    bounds = {
+        "minimum": call.argument(1, "x_min", None), "maximum": call.argument(2, "x_max", None),
+    }  # fmt: skip
+    arguments: Any = {name: bound for name, bound in bounds.items() if bound is not None}
+    return call.emit(Math(function="clip", arguments=arguments), call.inputs[0])
+
+
+@converts(*(f"ops.{name}" for name in _ACTIVATIONS))
+def activation(call: LayerCall) -> Value:
+    """A built-in activation without arguments."""
+    return call.emit(operation(call, _ACTIVATIONS[call.layer.class_name], call.input), call.input)
+
+
+@converts("ops.LeakyRelu", "ops.Elu", "ops.Celu", "ops.Gelu")
+def activation_with_argument(call: LayerCall) -> Value:
+    """A built-in activation with one argument."""
+    option, default = {
+        "LeakyRelu": ("negative_slope", 0.2), "Elu": ("alpha", 1.0), "Celu": ("alpha", 1.0),
+        "Gelu": ("approximate", True),
+    }[call.layer.class_name]  # fmt: skip
+    name = {"LeakyRelu": "leaky_relu"}.get(call.layer.class_name, call.layer.class_name.lower())
+    arguments = {option: float(call.argument(1, option, default))}
+    return call.emit(Activation(function=name, arguments=arguments), call.inputs[0])  # type: ignore[arg-type]
+
+
+@converts("ops.Softmax", "ops.LogSoftmax")
+def softmax(call: LayerCall) -> Value:
+    """Shares along one axis."""
+    value = call.inputs[0]
+    name = "softmax" if call.layer.class_name == "Softmax" else "log_softmax"
+    axis = float(value.axis(call.argument(1, "axis", -1)))
+    return call.emit(Activation(function=name, arguments={"axis": axis}), value)  # type: ignore[arg-type]
+
+
+@converts("ops.Normalize")
+def normalize(call: LayerCall) -> Value:
+    """To length 1 along an axis."""
+    call.require("order", 2)
+    value = call.input
+    epsilon = call.option("epsilon", None)
+    axis = value.axis(call.option("axis", -1))
+    return call.emit(UnitNorm(axes=(axis,), epsilon=1e-7 if epsilon is None else epsilon), value)
+
+
+@converts(*(f"ops.{name}" for name in _REDUCTIONS))
+def reduction(call: LayerCall) -> Value:
+    """One number for everything along some axes."""
+    return reduce(
+        call, _REDUCTIONS[call.layer.class_name], call.argument(1, "axis", None),
+        call.argument(2, "keepdims", False),
+    )  # fmt: skip
+
+
+def reduce(call: LayerCall, kind: str, axis: Any, keepdims: Any) -> Value:
+    """Emit a reduction of the first input over Keras' axes."""
+    value = call.inputs[0]
+    listed = axis if isinstance(axis, list) else [axis]
+    if not listed or any(type(a) is not int for a in listed) or 0 in listed:
+        call.refuse(f"axis={axis!r} takes the images of a batch together")
+    if not keepdims:
+        value = call.as_in_keras(value)
+    op = Reduce(kind=kind, axes=tuple(value.axis(a) for a in listed), keepdims=bool(keepdims))  # type: ignore[arg-type]
+    return call.emit(op, value)
+
+
+@converts("ops.Einsum")
+def einsum(call: LayerCall) -> Value:
+    """A sum of products over named axes."""
+    values = [call.as_in_keras(value) for value in call.inputs]
+    op = Einsum(equation=call.option("subscripts").replace(" ", ""))
+    return call.emit(op, *values, axes=in_order(len(op.equation.split("->")[1]) - 1))
+
+
+@converts("ops.Matmul")
+def matmul(call: LayerCall) -> Value:
+    """A matrix product of the last two axes."""
+    first, second = (call.as_in_keras(value) for value in call.inputs)
+    if len(first.shape) != len(second.shape) or len(first.shape) < 2:
+        call.refuse(f"multiplies shapes {first.keras_shape} and {second.keras_shape}")
+    batch = "ABCDEFGH"[: len(first.shape) - 1]
+    return call.emit(Einsum(equation=f"{batch}ij,{batch}jk->{batch}ik"), first, second)
+
+
+@converts("ops.Identity", "ops.StopGradient")
+def identity(call: LayerCall) -> Value:
+    """Nothing."""
+    return call.emit(Identity(), call.input)
