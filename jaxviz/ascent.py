@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from jaxviz.display import Display
-from jaxviz.parameterizations import Pixel
+from jaxviz.parameterizations import Fourier, Pixel
 from jaxviz.ranges import Units
+from jaxviz.transforms import Transform, apply_all
+
+#: (image in the network's units, picture in the preset's units, latent, channel, progress)
+#: -> scalar
+Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, jax.Array], jax.Array]
+
+
+class Stop(BaseModel):
+    """When a unit has converged: its objective's mean over a window has stopped to rise.
+
+    Attributes:
+        window: Steps that are averaged over; transforms make single values noisy.
+        tolerance: Least relative rise from one window to the next.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    window: PositiveInt = 16
+    tolerance: float = Field(default=0.01, ge=0)
 
 
 class State(NamedTuple):
@@ -21,12 +40,23 @@ class State(NamedTuple):
     Attributes:
         latent: What is optimised.
         optimizer: Optax' state.
+        key: The unit's key, from which every random draw follows.
+        step: Updates so far.
         responded: Whether any gradient so far was other than zero.
+        converged: Whether the unit has stopped early.
+        windows: [2] sums of the objective over the window before and the current one.
+        best: The best value so far and the latent that it belongs to; nothing where only
+            the last iterate is wanted.
     """
 
     latent: Any
     optimizer: Any
+    key: jax.Array
+    step: jax.Array
     responded: jax.Array
+    converged: jax.Array
+    windows: jax.Array
+    best: tuple[jax.Array, Any] | tuple[()]
 
 
 class View(NamedTuple):
@@ -35,7 +65,7 @@ class View(NamedTuple):
     Attributes:
         raw: [height, width, channels] in the network's input units.
         shown: [height, width, channels] in [0, 1], cropped, for people.
-        score: The objective on `raw`, a scalar.
+        score: What is measured of `raw`, a scalar.
     """
 
     raw: jax.Array
@@ -48,49 +78,140 @@ class Ascent:
     """The whole recipe of one unit's picture.
 
     Attributes:
-        score: (image [height, width, channels] in the network's units, channel) -> scalar.
+        objective: What is maximised.
+        score: What is measured of a finished, untransformed picture.
         parameterization: What is optimised.
-        optimizer: How it is updated.
+        transforms: What the picture has to be robust to.
+        keep_transformed: Whether a picture stays as a transform leaves it, as tf-keras-vis does.
+        draws: Transformed pictures that a step averages over.
+        optimizer: How the latent is updated.
+        steps: Updates.
+        stop: When it ends earlier.
+        keep_best: Whether the best iterate is the result, instead of the last.
         units: The network's input range against the recipe's.
         display: How the result is shown.
         shape: (height, width, channels) of the image.
     """
 
-    score: Callable[[jax.Array, jax.Array], jax.Array]
-    parameterization: Pixel
+    objective: Measure
+    score: Measure
+    parameterization: Pixel | Fourier
+    transforms: Sequence[Transform]
+    keep_transformed: bool
+    draws: int
     optimizer: optax.GradientTransformationExtraArgs
+    steps: int
+    stop: Stop | None
+    keep_best: bool
     units: Units
     display: Display
     shape: tuple[int, int, int]
 
     def start(self, key: jax.Array) -> State:
         """The first state, from the unit's key."""
-        return self._state(self.parameterization.init(key, self.shape))
+        return self._state(self.parameterization.init(key, self.shape), key)
 
-    def start_from(self, raw: jax.Array) -> State:
+    def start_from(self, raw: jax.Array, key: jax.Array) -> State:
         """The first state, from an image in the network's units."""
-        return self._state(self.parameterization.from_image(self.units.from_network(raw)))
+        return self._state(self.parameterization.from_image(self.units.from_network(raw)), key)
 
     def step(self, state: State, channel: jax.Array) -> State:
-        """One update of the latent, uphill."""
+        """One update of the latent, uphill; nothing once the unit is finished."""
+        progress = state.step / max(1, self.steps - 1)
+        # the start used the key itself
+        key = jax.random.fold_in(state.key, state.step)
+        latent = state.latent
+        if self.keep_transformed:
+            moved = apply_all(self.transforms, key, self._picture(latent), progress)
+            latent = self.parameterization.from_image(moved)
 
-        def loss(latent: Any) -> jax.Array:
-            return -self.score(self._raw(latent), channel)
+        def value(latent: Any) -> jax.Array:
+            return self._value(latent, channel, key, progress)
 
-        gradient = jax.grad(loss)(state.latent)
-        updates, optimizer = self.optimizer.update(gradient, state.optimizer, state.latent)
+        here, gradient = jax.value_and_grad(value)(latent)
+        downhill = jax.tree.map(jnp.negative, gradient)
+        updates, optimizer = self.optimizer.update(downhill, state.optimizer, latent)
         leaves = jax.tree.leaves(gradient)
         moved = jnp.any(jnp.stack([jnp.any(leaf != 0) for leaf in leaves]))
-        latent = optax.apply_updates(state.latent, updates)
-        return State(latent, optimizer, state.responded | moved)
+        windows, converged = self._converged(state, here)
+        after = State(
+            latent=optax.apply_updates(latent, updates),
+            optimizer=optimizer,
+            key=state.key,
+            step=state.step + 1,
+            responded=state.responded | moved,
+            converged=converged,
+            windows=windows,
+            best=self._best(state, here, latent),
+        )
+        finished = self.finished(state)
+        return jax.tree.map(lambda old, new: jnp.where(finished, old, new), state, after)
+
+    def finished(self, state: State) -> jax.Array:
+        """Whether all steps are done or the unit has converged."""
+        return (state.step >= self.steps) | state.converged
 
     def look(self, state: State, channel: jax.Array) -> View:
-        """The current image, as it is, as it is shown, and its score."""
-        raw = self._raw(state.latent)
-        return View(raw, self.display.show(raw, self.units), self.score(raw, channel))
+        """The picture, as it is, as it is shown, and its score."""
+        view = self._look(state.latent, channel)
+        if not state.best:
+            return view
+        # the best was judged through its transforms, so the last may still be better
+        best = self._look(state.best[1], channel)
+        better = (best.score > view.score) & (state.step > 0)
+        return jax.tree.map(lambda a, b: jnp.where(better, a, b), best, view)
 
-    def _raw(self, latent: Any) -> jax.Array:
-        return self.units.to_network(self.parameterization.to_image(latent))
+    def _look(self, latent: Any, channel: jax.Array) -> View:
+        picture = self._picture(latent)
+        raw = self.units.to_network(picture)
+        score = self.score(raw, picture, latent, channel, jnp.ones(()))
+        return View(raw, self.display.show(raw, self.units), score)
 
-    def _state(self, latent: Any) -> State:
-        return State(latent, self.optimizer.init(latent), jnp.zeros((), bool))
+    def _value(
+        self, latent: Any, channel: jax.Array, key: jax.Array, progress: jax.Array
+    ) -> jax.Array:
+        picture = self._picture(latent)
+
+        def one(key: jax.Array) -> jax.Array:
+            drawn = picture
+            if not self.keep_transformed:
+                drawn = apply_all(self.transforms, key, picture, progress)
+            return self.objective(self.units.to_network(drawn), picture, latent, channel, progress)
+
+        if self.draws == 1:
+            return one(key)
+        return jnp.mean(jax.vmap(one)(jax.random.split(key, self.draws)))
+
+    def _picture(self, latent: Any) -> jax.Array:
+        return self.parameterization.to_image(latent, self.shape)
+
+    def _state(self, latent: Any, key: jax.Array) -> State:
+        nowhere = jnp.full((), -jnp.inf)
+        return State(
+            latent=latent,
+            optimizer=self.optimizer.init(latent),
+            key=key,
+            step=jnp.zeros((), jnp.int32),
+            responded=jnp.zeros((), bool),
+            converged=jnp.zeros((), bool),
+            windows=jnp.array([-jnp.inf, 0.0]),
+            best=(nowhere, latent) if self.keep_best else (),
+        )
+
+    def _best(self, state: State, value: jax.Array, latent: Any) -> tuple[Any, ...]:
+        if not state.best:
+            return ()
+        best, where = state.best
+        better = value > best
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), latent, where)
+        return jnp.maximum(best, value), kept
+
+    def _converged(self, state: State, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if self.stop is None:
+            return state.windows, state.converged
+        before, current = state.windows[0], state.windows[1] + value
+        full = (state.step + 1) % self.stop.window == 0
+        flat = current - before <= self.stop.tolerance * jnp.abs(before)
+        # a unit without any gradient has not converged, it has not begun
+        converged = state.converged | (full & flat & state.responded)
+        return jnp.where(full, jnp.array([current, 0.0]), jnp.array([before, current])), converged

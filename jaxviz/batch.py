@@ -11,19 +11,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from jaxviz.ascent import Ascent, State, View
+from jaxviz.ascent import State
 from jaxviz.atlas.columns import UnitStatus
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ConfigError, ImageSizeError, LayerError
 from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms
-from jaxviz.model.select import plan_channel, run_channel
-from jaxviz.objectives import trimmed_mean
+from jaxviz.objectives import Network
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
+from jaxviz.program import Program
 from jaxviz.ranges import Units
 from jaxviz.spec import ModelSpec
+from jaxviz.transforms import size_after
 
 #: JAX's generator for every key; named in the manifest.
 PRNG = "threefry2x32"
@@ -32,6 +33,9 @@ PRNG = "threefry2x32"
 _CPU_CHUNK_BYTES = 24 << 20
 _CPU_CHUNK = (4, 16)
 _DEVICE_CHUNK = 64
+# Side of a picture that is to be looked at: small networks' patterns repeat within the one,
+# large ones' need no more than the other.
+_SMALLEST, _LARGEST = 64, 128
 
 
 @dataclass(frozen=True)
@@ -153,51 +157,44 @@ class LayerRenderer:
     ) -> None:
         spec = model.spec
         self.spec, self.layer, self.preset = spec, layer, preset
-        spec.node(layer)
+        targets = list(dict.fromkeys(name or layer for name in (None, *preset.objective.layers())))
+        for name in targets:
+            spec.node(name)
         params: Any = model.arrays() if isinstance(model, Model) else model.weights
-        self.shape = image_shape(spec, layer, preset, size, params)
-        shapes = spec.shapes(self.shape, targets=[layer])
+        self.shape = image_shape(spec, layer, preset, size)
+        preset.parameterization.check(self.shape)
+        seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
+        shapes = self._check_seen(seen, targets)
         self.units_in_layer = shapes[layer][-1] or 0
-        self.plan = plan_channel(spec, layer, shapes)
-        self.forms = choose_forms(spec, [layer], jax.default_backend())
+        self.forms = choose_forms(spec, targets, jax.default_backend())
         self.chunk = chunk or _default_chunk(shapes, self.units_in_layer)
         self.units = Units(*preset.units, spec.range)
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
         self.traces = {"start": 0, "step": 0, "look": 0}
-        layers = {node.layer for node in spec.upstream([layer])}
+        layers = {node.layer for node in spec.upstream(targets)}
         self._params = jax.device_put({k: dict(v) for k, v in params.items() if k in layers})
-        self._compile()
+        self._programs: dict[str, Program] = {}
 
     def render_chunk(
         self, channels: Sequence[int], seed: int, init: np.ndarray | None = None
     ) -> Render:
-        """Make the pictures of at most `chunk` channels; a smaller number is padded.
+        """Make the pictures of some channels, `chunk` of them at a time.
+
+        A unit that is finished makes room for the next; where none is left, the last is
+        computed again, so that every call has one shape.
 
         Args:
             channels: Channel numbers.
             seed: The user's seed.
             init: Starting images in the model's input units, one per channel or one for all.
         """
-        count = len(channels)
-        padded = jnp.asarray(_pad(np.asarray(channels, np.int32), self.chunk))
-        if init is None:
-            state = self._start(unit_keys(seed, self.layer, padded))
-        else:
-            images = np.broadcast_to(init, (count, *self.shape)).astype(np.float32)
-            state = self._start_from(jnp.asarray(_pad(images, self.chunk)))
-        initial = self._look(self._params, state, padded).score
-        state = self._ascend(state, padded)
-        view = jax.device_get(self._look(self._params, state, padded))
-        initial, responded = jax.device_get((initial, state.responded))
-        return Render(
-            images=view.shown[:count],
-            raw=view.raw[:count],
-            scores=view.score[:count],
-            initial_scores=np.asarray(initial)[:count],
-            status=_status(view, np.asarray(responded))[:count],
-            channels=np.asarray(channels, np.int64),
-        )
+        numbers = np.asarray(channels, np.int32)
+        if init is not None:
+            init = np.broadcast_to(init, (len(numbers), *self.shape)).astype(np.float32)
+        work = _Work(self._program(self.preset), self._params, self.chunk)
+        keys = unit_keys(seed, self.layer, jnp.asarray(numbers))
+        return work.run(numbers, keys, init)
 
     def check_channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         """The channels asked for, or all; LayerError for those that do not exist."""
@@ -218,58 +215,98 @@ class LayerRenderer:
             )
         return np.broadcast_to(init, (units, *self.shape))
 
-    def _ascend(self, state: State, channels: jax.Array) -> State:
-        # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
-        if jax.default_backend() != "cpu":
-            return self._all_steps(self._params, state, channels)
-        for number in range(self.preset.steps):
-            state = self._step(self._params, state, channels)
-            if number % 8 == 7:  # so that an interrupt finds little work under way
-                state.responded.block_until_ready()
-        return state
-
-    def _compile(self) -> None:
-        """Set up the jitted stages; each is traced once, at its first use."""
-
-        def ascent(params: Any) -> Ascent:
-            return Ascent(
-                score=partial(self._score, params),
-                parameterization=self.preset.parameterization,
-                optimizer=optimizer,
-                units=self.units,
-                display=self.preset.display,
-                shape=self.shape,
+    def _check_seen(self, seen: tuple[int, int, int], targets: Sequence[str]) -> dict[str, Any]:
+        """Shapes of everything upstream, for what transforms leave of the picture."""
+        if seen != self.shape and _fixed_size(self.spec, targets, self.shape[:2]):
+            raise ImageSizeError(
+                f"layer {self.layer!r} lies behind a dense layer and takes images of "
+                f"{self.shape[0]}×{self.shape[1]}, but the transforms of preset "
+                f"{self.preset.name!r} leave {seen[0]}×{seen[1]}",
+                hint="Take a preset whose transforms keep the size, such as the default.",
             )
+        return _shapes(self.spec, targets, seen)
 
-        def start(keys: jax.Array) -> State:
-            self.traces["start"] += 1
-            return jax.vmap(ascent({}).start)(keys)
+    def _program(self, preset: Preset) -> Program:
+        if preset.name not in self._programs:
+            network = Network(self.spec, self.forms, self.shape)
+            self._programs[preset.name] = Program(
+                network, self.layer, preset, self.units, self.shape, self.traces
+            )
+        return self._programs[preset.name]
 
-        def start_from(images: jax.Array) -> State:
-            self.traces["start"] += 1
-            return jax.vmap(ascent({}).start_from)(images)
 
-        def step(params: Any, state: State, channels: jax.Array) -> State:
-            self.traces["step"] += 1
-            return jax.vmap(ascent(params).step)(state, channels)
+class _Work:
+    """A queue of units, and the slots of a chunk that they go through."""
 
-        def all_steps(params: Any, state: State, channels: jax.Array) -> State:
-            body = lambda _, state: step(params, state, channels)  # noqa: E731
-            return jax.lax.fori_loop(0, self.preset.steps, body, state)
+    def __init__(self, program: Program, params: Any, slots: int) -> None:
+        self.program, self.params, self.slots = program, params, slots
 
-        def look(params: Any, state: State, channels: jax.Array) -> View:
-            self.traces["look"] += 1
-            return jax.vmap(ascent(params).look)(state, channels)
+    def run(self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None) -> Render:
+        """The pictures of all units, in the order of `channels`."""
+        self.channels, self.keys, self.init = channels, keys, init
+        self.done: dict[int, tuple[Any, ...]] = {}
+        stop, steps = self.program.preset.stop, self.program.preset.steps
+        stride = steps if stop is None else min(steps, stop.window)
+        waiting = list(range(len(channels)))
+        owner = np.full(self.slots, -1)
+        running, begun = self._fill(owner, waiting, None, np.zeros(self.slots, np.float32))
+        while (owner >= 0).any():
+            current = jnp.asarray(self.channels[np.maximum(owner, 0)])
+            running = self.program.advance(self.params, running, current, stride)
+            count, converged = jax.device_get((running.step, running.converged))
+            finished = (owner >= 0) & ((count >= steps) | converged)
+            if finished.any():
+                self._collect(finished, owner, running, current, begun)
+                owner[finished] = -1
+                if waiting:
+                    running, begun = self._fill(owner, waiting, running, begun)
+        parts = [self.done[unit] for unit in range(len(channels))]
+        raw, shown, scores, initial, responded = (
+            np.stack(values) for values in zip(*parts, strict=True)
+        )
+        return Render(
+            images=shown,
+            raw=raw,
+            scores=scores,
+            initial_scores=initial,
+            status=_status(raw, scores, responded, plain=self.program.plain),
+            channels=np.asarray(channels, np.int64),
+        )
 
-        optimizer = self.preset.optimizer.build()
-        self._start, self._start_from = jax.jit(start), jax.jit(start_from)
-        self._step = jax.jit(step, donate_argnums=1)
-        self._all_steps = jax.jit(all_steps, donate_argnums=1)
-        self._look = jax.jit(look)
+    def _fill(
+        self, owner: np.ndarray, waiting: list[int], running: State | None, begun: np.ndarray
+    ) -> tuple[State, np.ndarray]:
+        """Put the next units into the free slots; says also their starts' scores."""
+        free = owner < 0
+        for slot in np.flatnonzero(free)[: len(waiting)]:
+            owner[slot] = waiting.pop(0)
+        # a slot without a unit repeats the first, and nobody looks at it
+        units = np.where(owner >= 0, owner, owner.max(initial=0))
+        keys, channels = self.keys[units], jnp.asarray(self.channels[units])
+        if self.init is None:
+            fresh = self.program.start(self.params, keys)
+        else:
+            fresh = self.program.start_from(self.params, jnp.asarray(self.init[units]), keys)
+        scores = np.asarray(self.program.look(self.params, fresh, channels).score)
+        if running is not None:
+            fresh = self.program.merge(jnp.asarray(free), fresh, running)
+        return fresh, np.where(free, scores, begun)
 
-    def _score(self, params: Any, image: jax.Array, channel: jax.Array) -> jax.Array:
-        activation = run_channel(self.plan, params, image, channel, self.forms)
-        return trimmed_mean(activation, self.preset.trim)
+    def _collect(
+        self,
+        finished: np.ndarray,
+        owner: np.ndarray,
+        running: State,
+        channels: jax.Array,
+        begun: np.ndarray,
+    ) -> None:
+        view = jax.device_get(self.program.look(self.params, running, channels))
+        responded = np.asarray(running.responded)
+        for slot in np.flatnonzero(finished):
+            self.done[int(owner[slot])] = (
+                view.raw[slot], view.shown[slot], view.score[slot],
+                begun[slot], responded[slot],
+            )  # fmt: skip
 
 
 def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) -> jax.Array:
@@ -288,11 +325,7 @@ def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) ->
 
 
 def image_shape(
-    spec: ModelSpec,
-    layer: str,
-    preset: Preset,
-    size: int | tuple[int, int] | None,
-    params: Any = None,
+    spec: ModelSpec, layer: str, preset: Preset, size: int | tuple[int, int] | None
 ) -> tuple[int, int, int]:
     """(height, width, channels) of the image to optimise for a layer.
 
@@ -307,35 +340,44 @@ def image_shape(
         raise ConfigError(
             f"layer {layer!r} hangs on {found}; an atlas needs one image (height, width, channels)"
         )
-    fixed = _fixed_size(spec, layer, inputs[0].shape[:2])
+    own = inputs[0].shape[:2]
+    fixed = _fixed_size(spec, [layer], own)
     wanted = (size, size) if isinstance(size, int) else size
     if wanted is None:
-        wanted = fixed or (preset.size, preset.size)
+        side = preset.size or min(max(own[0] or _LARGEST, _SMALLEST), _LARGEST)
+        wanted = fixed or (side, side)
     if fixed is not None and wanted != fixed:
         raise ImageSizeError(
             f"layer {layer!r} lies behind a dense layer and takes images of "
             f"{fixed[0]}×{fixed[1]}, not {wanted[0]}×{wanted[1]}",
             hint="Leave out --size.",
         )
-    try:
-        spec.shapes((*wanted, channels), targets=[layer])
-    except ImageSizeError as error:
-        least = spec.least_image_size(layer)
-        hint = f"The least size that works is {least}: --size {least}." if least else ""
-        raise ImageSizeError(error.summary, details=error.details, hint=hint) from None
+    _shapes(spec, [layer], (*wanted, channels))
     return (*wanted, channels)
 
 
-def _fixed_size(spec: ModelSpec, layer: str, own: tuple[int | None, ...]) -> tuple[int, int] | None:
-    """The model's own input size, if the layer depends on weights that fit no other."""
+def _shapes(spec: ModelSpec, targets: Sequence[str], shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Shapes upstream; ImageSizeError with the least size that works if this one does not."""
+    try:
+        return spec.shapes(shape, targets=targets)
+    except ImageSizeError as error:
+        least = spec.least_image_size(targets[0])
+        hint = f"The least size that works is {least}: --size {least}." if least else ""
+        raise ImageSizeError(error.summary, details=error.details, hint=hint) from None
+
+
+def _fixed_size(
+    spec: ModelSpec, targets: Sequence[str], own: tuple[int | None, ...]
+) -> tuple[int, int] | None:
+    """The model's own input size, if a layer depends on weights that fit no other."""
     height, width = own
     if height is None or width is None:
         return None
-    shapes = spec.shapes(targets=[layer])
-    doubled = (2 * height, 2 * width, spec.inputs_of([layer])[0].shape[-1])
+    channels = spec.inputs_of(targets)[0].shape[-1]
+    shapes = spec.shapes((height, width, channels), targets=targets)
     try:
-        other = spec.shapes(doubled, targets=[layer])
-        for node in spec.upstream([layer]):
+        other = spec.shapes((2 * height, 2 * width, channels), targets=targets)
+        for node in spec.upstream(targets):
             before = node.op.weight_shapes(*(shapes[i] for i in node.inputs))
             if before != node.op.weight_shapes(*(other[i] for i in node.inputs)):
                 return height, width
@@ -352,12 +394,11 @@ def _default_chunk(shapes: dict[str, Any], units: int) -> int:
     return min(max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest))), units)
 
 
-def _pad(values: np.ndarray, count: int) -> np.ndarray:
-    """The first axis filled up to `count` by repeating the last entry."""
-    return np.concatenate([values, np.repeat(values[-1:], count - len(values), axis=0)])
-
-
-def _status(view: View, responded: Bool[np.ndarray, " unit"]) -> UInt8[np.ndarray, " unit"]:
-    finite = np.isfinite(view.score) & np.isfinite(view.raw).all(axis=(1, 2, 3))
-    status = np.where(responded, UnitStatus.DONE, UnitStatus.DEAD)
+def _status(
+    raw: np.ndarray, scores: np.ndarray, responded: np.ndarray, *, plain: bool
+) -> UInt8[np.ndarray, " unit"]:
+    finite = np.isfinite(scores) & np.isfinite(raw).all(axis=(1, 2, 3))
+    # where the objective helps a unit along, a gradient alone does not mean that it fires
+    alive = responded & (plain | (scores != 0))
+    status = np.where(alive, UnitStatus.DONE, UnitStatus.DEAD)
     return np.where(finite, status, UnitStatus.FAILED).astype(np.uint8)

@@ -71,8 +71,11 @@ class OptimizerConfig(BaseModel):
     schedule: Call | None = None
     gradient: Literal["none", "l2", "rms"] = "none"
 
-    def build(self) -> optax.GradientTransformationExtraArgs:
+    def build(self, steps: int = 1) -> optax.GradientTransformationExtraArgs:
         """The Optax transformation.
+
+        Args:
+            steps: Updates in all; a schedule's argument `steps` (the word) stands for them.
 
         Raises:
             ConfigError: If Optax has no such optimizer or schedule, or not those arguments.
@@ -88,7 +91,10 @@ class OptimizerConfig(BaseModel):
         rate: float | optax.Schedule = self.learning_rate
         if self.schedule is not None:
             make = _lookup("schedule", self.schedule.name, _SCHEDULES)
-            rate = _call("schedule", make, self.schedule, self.learning_rate)
+            given = self.schedule.arguments
+            known = {key: steps if value == "steps" else value for key, value in given.items()}
+            schedule = self.schedule.model_copy(update={"arguments": known})
+            rate = _call("schedule", make, schedule, self.learning_rate)
         make = _lookup("optimizer", self.optimizer.name, _OPTIMIZERS)
         optimizer = _call("optimizer", make, self.optimizer, rate)
         before = {"none": [], "l2": [normalize_by_l2()], "rms": [normalize_by_rms()]}

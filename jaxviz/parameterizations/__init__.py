@@ -1,5 +1,24 @@
 """What is optimised, and how it becomes a picture: latent ↔ image."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from jaxviz.parameterizations.colour import Values, measured_colour
+from jaxviz.parameterizations.fourier import Fourier
 from jaxviz.parameterizations.pixel import Pixel
 
-__all__ = ["Pixel"]
+AnyParameterization = Annotated[Pixel | Fourier, Field(discriminator="kind")]
+#: Every parameterization by the name that it has in a preset.
+PARAMETERIZATIONS: dict[str, type[Values]] = {
+    kind.model_fields["kind"].default: kind for kind in (Pixel, Fourier)
+}
+
+__all__ = [
+    "PARAMETERIZATIONS",
+    "AnyParameterization",
+    "Fourier",
+    "Pixel",
+    "Values",
+    "measured_colour",
+]

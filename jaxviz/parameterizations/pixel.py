@@ -6,15 +6,18 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from jaxviz.parameterizations.colour import Values
 
 
-class Pixel(BaseModel):
-    """One number per pixel and channel, unbounded.
+class Pixel(Values):
+    """One number per pixel and channel.
 
     Attributes:
         middle: Where the start lies, in the preset's units.
-        noise: The start is uniform within ± this around the middle; 0 is plain grey.
+        noise: Spread of the start around the middle; 0 is plain grey.
+        distribution: `uniform` within ± the spread, or `normal` with it as standard deviation.
 
     Example:
         >>> start = Pixel(noise=0.125).init(jax.random.key(0), (4, 4, 3))
@@ -22,21 +25,23 @@ class Pixel(BaseModel):
         True
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: Literal["pixel"] = "pixel"
     middle: float = 0.0
     noise: float = Field(default=0.0, ge=0)
+    distribution: Literal["uniform", "normal"] = "uniform"
 
     def init(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         """A starting latent for an image of [height, width, channels]."""
         if self.noise == 0:
             return jnp.full(shape, self.middle, jnp.float32)
+        if self.distribution == "normal":
+            return self.middle + self.noise * jax.random.normal(key, shape)
         return self.middle + self.noise * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
-    def to_image(self, latent: jax.Array) -> jax.Array:
+    def to_image(self, latent: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         """The image [height, width, channels] in the preset's units."""
-        return latent
+        return self.finish(latent)
 
     def from_image(self, image: jax.Array) -> jax.Array:
         """The latent of an image."""
-        return image
+        return self.unfinish(image)

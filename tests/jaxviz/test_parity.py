@@ -122,7 +122,9 @@ def _check(keras_model, model, layer, shape):
     channels = list(range(count))
     for name, low, high in (("keras-io", -1.0, 1.0), ("article", 0.0, 1.0)):
         preset = PRESETS[name]
-        rows = reference(keras_model, layer, channels, starts(count, shape, low, high), preset.trim)
+        rows = reference(
+            keras_model, layer, channels, starts(count, shape, low, high), preset.objective.trim
+        )
         check_steps(model, layer, channels, rows, preset)
         if name == "keras-io":
-            check_end(model, keras_model, layer, channels, rows, preset.trim, preset)
+            check_end(model, keras_model, layer, channels, rows, preset.objective.trim, preset)

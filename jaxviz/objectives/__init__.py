@@ -1,0 +1,49 @@
+"""Activations -> one number, always maximised; objectives compose."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from jaxviz.objectives.base import Objective, Product, Scaled, Sum
+from jaxviz.objectives.penalties import Border, LatentNorm, Norm, TotalVariation
+from jaxviz.objectives.seen import Network, Seen
+from jaxviz.objectives.units import Channel, Cosine, Direction, Layer, Logit, trimmed_mean
+
+AnyObjective = Annotated[
+    Channel | Layer | Direction | Cosine | Logit
+    | TotalVariation | Norm | LatentNorm | Border
+    | Sum | Scaled | Product,
+    Field(discriminator="kind"),
+]  # fmt: skip
+#: Every objective by the name that it has in a preset.
+OBJECTIVES: dict[str, type[Objective]] = {
+    kind.model_fields["kind"].default: kind
+    for kind in (
+        Channel, Layer, Direction, Cosine, Logit,
+        TotalVariation, Norm, LatentNorm, Border, Sum, Scaled, Product,
+    )
+}  # fmt: skip
+
+for _kind in (Sum, Scaled, Product):
+    _kind.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
+
+__all__ = [
+    "OBJECTIVES",
+    "AnyObjective",
+    "Border",
+    "Channel",
+    "Cosine",
+    "Direction",
+    "LatentNorm",
+    "Layer",
+    "Logit",
+    "Network",
+    "Norm",
+    "Objective",
+    "Product",
+    "Scaled",
+    "Seen",
+    "Sum",
+    "TotalVariation",
+    "trimmed_mean",
+]

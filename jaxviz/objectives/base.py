@@ -1,0 +1,159 @@
+"""What every objective can do: be evaluated, described, and combined with others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import jax
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from jaxviz.objectives import AnyObjective
+    from jaxviz.objectives.seen import Seen
+
+
+class Objective(BaseModel):
+    """Activations -> one number, always maximised; a value with arithmetic.
+
+    Where an objective leaves out its layer or channel, it means those of the unit whose
+    picture is being made, so that one objective serves every unit of an atlas. Penalties
+    are objectives that are subtracted.
+
+    Example:
+        >>> from jaxviz.objectives import Channel, TotalVariation
+        >>> print(Channel(trim=2) - 0.1 * TotalVariation())
+        channel − 0.1·total variation
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: str
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The number, a scalar, for one image.
+
+        Args:
+            seen: What the network makes of the image.
+        """
+        raise NotImplementedError
+
+    def layers(self) -> tuple[str | None, ...]:
+        """Names of the layers that are looked at; None is the unit's own."""
+        return ()
+
+    def score(self) -> Objective | None:
+        """What of it measures the picture: the same without penalties and other helps."""
+        return self
+
+    def __add__(self, other: AnyObjective) -> Sum:
+        """Both together."""
+        return Sum(terms=(*_terms(self), *_terms(other)))
+
+    def __sub__(self, other: AnyObjective) -> Sum:
+        """This without the other."""
+        return self + (-other)  # type: ignore[operator]
+
+    def __neg__(self) -> Objective:
+        """The opposite: least where this is most."""
+        return self * -1.0
+
+    def __mul__(self, other: float | AnyObjective) -> Scaled | Product:
+        """A multiple of it, or the product of two."""
+        if isinstance(other, Objective):
+            return Product(terms=(self, other))  # type: ignore[arg-type]
+        return Scaled(factor=float(other), term=self)  # type: ignore[arg-type]
+
+    __rmul__ = __mul__
+
+
+class Sum(Objective):
+    """Several objectives added."""
+
+    kind: Literal["sum"] = "sum"
+    terms: tuple[AnyObjective, ...]
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The sum of all terms."""
+        return sum((t.value(seen) for t in self.terms[1:]), self.terms[0].value(seen))
+
+    def layers(self) -> tuple[str | None, ...]:
+        """Those of all terms."""
+        return tuple(name for term in self.terms for name in term.layers())
+
+    def score(self) -> Objective | None:
+        """The sum of those terms that measure the picture."""
+        kept = [s for s in (term.score() for term in self.terms) if s is not None]
+        if len(kept) < 2:
+            return kept[0] if kept else None
+        return Sum(terms=tuple(kept))  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        """All terms with their signs."""
+        text = str(self.terms[0])
+        for term in self.terms[1:]:
+            if isinstance(term, Scaled) and term.factor < 0:
+                text += f" − {-term}"
+            else:
+                text += f" + {term}"
+        return text
+
+
+class Scaled(Objective):
+    """A multiple of an objective; a negative one is minimised."""
+
+    kind: Literal["scaled"] = "scaled"
+    factor: float
+    term: AnyObjective
+
+    def value(self, seen: Seen) -> jax.Array:
+        """Factor times the term."""
+        return self.factor * self.term.value(seen)
+
+    def layers(self) -> tuple[str | None, ...]:
+        """Those of the term."""
+        return self.term.layers()
+
+    def score(self) -> Objective | None:
+        """The same multiple of what measures the picture."""
+        kept = self.term.score()
+        return None if kept is None else Scaled(factor=self.factor, term=kept)  # type: ignore[arg-type]
+
+    def __mul__(self, other: float | AnyObjective) -> Scaled | Product:
+        """One factor instead of two."""
+        if isinstance(other, Objective):
+            return super().__mul__(other)
+        return Scaled(factor=self.factor * float(other), term=self.term)
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        """Factor and term."""
+        term = f"({self.term})" if isinstance(self.term, Sum) else str(self.term)
+        if self.factor in (1.0, -1.0):
+            return term if self.factor > 0 else f"−{term}"
+        return f"{self.factor:g}·{term}"
+
+
+class Product(Objective):
+    """Several objectives multiplied."""
+
+    kind: Literal["product"] = "product"
+    terms: tuple[AnyObjective, ...]
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The product of all terms."""
+        result = self.terms[0].value(seen)
+        for term in self.terms[1:]:
+            result = result * term.value(seen)
+        return result
+
+    def layers(self) -> tuple[str | None, ...]:
+        """Those of all terms."""
+        return tuple(name for term in self.terms for name in term.layers())
+
+    def __str__(self) -> str:
+        """All terms."""
+        return " · ".join(f"({t})" if isinstance(t, Sum) else str(t) for t in self.terms)
+
+
+def _terms(objective: AnyObjective | Objective) -> tuple[AnyObjective, ...]:
+    return objective.terms if isinstance(objective, Sum) else (objective,)  # type: ignore[return-value]

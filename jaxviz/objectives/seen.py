@@ -1,0 +1,88 @@
+"""What a network makes of one image, worked out only as far as somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxviz.model.graph import Params, run
+from jaxviz.model.select import ChannelPlan, plan_channel, run_channel
+from jaxviz.spec import Activation, ModelSpec, PRelu
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model's architecture and how it is computed, without its weights.
+
+    Attributes:
+        spec: The architecture.
+        forms: The form each node is computed in, by name.
+        shape: (height, width, channels) of an image, from which channel counts follow.
+    """
+
+    spec: ModelSpec
+    forms: Mapping[str, str]
+    shape: tuple[int, ...]
+    _plans: dict[str, ChannelPlan] = field(default_factory=dict, repr=False, compare=False)
+
+    def plan(self, layer: str) -> ChannelPlan:
+        """How one channel of a layer is computed."""
+        if layer not in self._plans:
+            shapes = self.spec.shapes(self.shape, targets=[layer])
+            self._plans[layer] = plan_channel(self.spec, layer, shapes)
+        return self._plans[layer]
+
+    def before(self, layer: str) -> str | None:
+        """The node that a layer is the activation of; None where it is no activation."""
+        node = self.spec.by_name[layer]
+        channelwise = isinstance(node.op, PRelu) or (
+            isinstance(node.op, Activation) and node.op.function != "glu"
+        )
+        return node.inputs[0] if channelwise and node.inputs[0] in self.spec.by_name else None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image and what the network makes of it. Only what is asked for is computed.
+
+    Asking twice costs nothing: the compiler merges repeated work.
+
+    Attributes:
+        network: The architecture.
+        params: Its weights.
+        image: [height, width, channels] in the network's input units, as the network gets it.
+        picture: [height, width, channels] in the preset's units, before any transform.
+        latent: What is optimised; None where an image was given.
+        unit_layer: The layer whose unit's picture is being made.
+        unit_channel: Its channel, an integer scalar.
+    """
+
+    network: Network
+    params: Params
+    image: jax.Array
+    picture: jax.Array
+    latent: Any
+    unit_layer: str
+    unit_channel: jax.Array
+
+    def channel(self, layer: str | None = None, channel: int | None = None) -> jax.Array:
+        """[*spatial]: one channel of a layer, the others not computed."""
+        which = self.unit_channel if channel is None else jnp.int32(channel)
+        plan = self.network.plan(layer or self.unit_layer)
+        return run_channel(plan, self.params, self.image, which, self.network.forms)
+
+    def layer(self, layer: str | None = None) -> jax.Array:
+        """[*spatial, channels]: a whole layer."""
+        name = layer or self.unit_layer
+        source = self.network.spec.inputs_of([name])[0].name
+        network = self.network
+        images = {source: self.image[None]}
+        return run(network.spec, self.params, images, [name], network.forms)[name][0]
+
+    def of(self, image: jax.Array) -> Seen:
+        """The same of another image, in the network's input units."""
+        return replace(self, image=image)

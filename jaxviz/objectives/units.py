@@ -1,0 +1,225 @@
+"""Objectives on what the network makes of an image."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import jax
+import jax.numpy as jnp
+from pydantic import Field, NonNegativeInt
+
+from jaxviz.objectives.base import Objective
+from jaxviz.objectives.seen import Seen
+
+
+class Channel(Objective):
+    """Mean of one channel's map: the texture that a filter looks for.
+
+    Attributes:
+        layer: Name of a layer; the unit's own where left out.
+        channel: Its channel; the unit's own where left out.
+        trim: Border of the map that does not count.
+        leak: Share that the value before the activation function has. A ReLU that fires
+            nowhere passes nothing back, and one that is saturated no more; a small share of
+            what went into it shows the way.
+        stage: `pre_activation` counts only what goes into the activation function.
+
+    References:
+        Called `channel` by lucid, `LayerActivation` by captum, `filter` by keras.io.
+    """
+
+    kind: Literal["channel"] = "channel"
+    layer: str | None = None
+    channel: NonNegativeInt | None = None
+    trim: NonNegativeInt = 0
+    leak: float = Field(default=0.0, ge=0, lt=1)
+    stage: Literal["output", "pre_activation"] = "output"
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The mean over all positions that count."""
+        layer = self.layer or seen.unit_layer
+        before = seen.network.before(layer)
+        if self.stage == "pre_activation" and before is not None:
+            layer, before = before, None
+        value = trimmed_mean(seen.channel(layer, self.channel), self.trim)
+        if self.leak and before is not None:
+            behind = trimmed_mean(seen.channel(before, self.channel), self.trim)
+            value = value + self.leak * (behind - value)
+        return value
+
+    def layers(self) -> tuple[str | None, ...]:
+        """The one layer."""
+        return (self.layer,)
+
+    def score(self) -> Channel:
+        """The activation alone."""
+        return self.model_copy(update={"leak": 0.0, "stage": "output"})
+
+    def __str__(self) -> str:
+        """Which channel of which layer."""
+        name = "channel" if self.channel is None else f"channel {self.channel}"
+        name += f" of {self.layer}" if self.layer else ""
+        name += " before its activation" if self.stage == "pre_activation" else ""
+        return name + (f" (leak {self.leak:g})" if self.leak else "")
+
+
+class Layer(Objective):
+    """Mean square of a whole layer: whatever it sees, more of it (DeepDream).
+
+    Attributes:
+        layer: Name of a layer; the unit's own where left out.
+
+    References:
+        Mordvintsev et al., Inceptionism, 2015; called `deepdream` by lucid.
+    """
+
+    kind: Literal["layer"] = "layer"
+    layer: str | None = None
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The mean over all positions and channels."""
+        return jnp.mean(jnp.square(seen.layer(self.layer)))
+
+    def layers(self) -> tuple[str | None, ...]:
+        """The one layer."""
+        return (self.layer,)
+
+    def __str__(self) -> str:
+        """The layer's name."""
+        return f"layer {self.layer}" if self.layer else "layer"
+
+
+class Direction(Objective):
+    """How far activations go along a direction in the space of a layer's channels.
+
+    Attributes:
+        vector: One number per channel.
+        layer: Name of a layer; the unit's own where left out.
+        cosine: Exponent of the cosine that the product is weighted with: 0 is the plain
+            product, larger cares more for the angle and less for the length.
+
+    References:
+        Carter et al., Activation Atlas, 2019; `direction` with `cossim_pow` in lucid.
+    """
+
+    kind: Literal["direction"] = "direction"
+    vector: Annotated[tuple[float, ...], Field(min_length=1, repr=False)]
+    layer: str | None = None
+    cosine: float = Field(default=0.0, ge=0)
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The mean over all positions."""
+        return jnp.mean(_along(seen.layer(self.layer), self.vector, self.cosine))
+
+    def layers(self) -> tuple[str | None, ...]:
+        """The one layer."""
+        return (self.layer,)
+
+    def __str__(self) -> str:
+        """The layer, and how much the angle counts."""
+        place = f" of {self.layer}" if self.layer else ""
+        return f"direction{place}" + (f" (cosine^{self.cosine:g})" if self.cosine else "")
+
+
+class Cosine(Objective):
+    """The cosine between a layer's activations and a direction, whatever their length.
+
+    Attributes:
+        vector: One number per channel.
+        layer: Name of a layer; the unit's own where left out.
+    """
+
+    kind: Literal["cosine"] = "cosine"
+    vector: Annotated[tuple[float, ...], Field(min_length=1, repr=False)]
+    layer: str | None = None
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The mean over all positions, between -1 and 1."""
+        activation = seen.layer(self.layer)
+        return jnp.mean(_cosine(activation, _direction(activation, self.vector)))
+
+    def layers(self) -> tuple[str | None, ...]:
+        """The one layer."""
+        return (self.layer,)
+
+    def __str__(self) -> str:
+        """The layer's name."""
+        return f"cosine of {self.layer}" if self.layer else "cosine"
+
+
+class Logit(Objective):
+    """A class's score before softmax, so that a class is not won by losing the others.
+
+    Attributes:
+        label: Number of the class; the unit's channel where left out.
+        layer: The output; the unit's own layer where left out.
+
+    References:
+        Simonyan et al., Deep Inside Convolutional Networks, 2013.
+    """
+
+    kind: Literal["logit"] = "logit"
+    label: NonNegativeInt | None = None
+    layer: str | None = None
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The class's value before the output's activation."""
+        layer = self.layer or seen.unit_layer
+        return jnp.mean(seen.channel(seen.network.before(layer) or layer, self.label))
+
+    def layers(self) -> tuple[str | None, ...]:
+        """The output."""
+        return (self.layer,)
+
+    def __str__(self) -> str:
+        """The class's number."""
+        return "logit" if self.label is None else f"logit {self.label}"
+
+
+def trimmed_mean(activation: jax.Array, trim: int) -> jax.Array:
+    """Mean of a channel's map without its border, which padding distorts.
+
+    Args:
+        activation: [*spatial], one channel of a layer; a scalar where it has no positions.
+        trim: Positions left out on every side; fewer where a map is too small for that
+            (min(trim, (n − 1) // 2) along an axis of n), so that a middle always remains.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> float(trimmed_mean(jnp.arange(25.0).reshape(5, 5), trim=2))
+        12.0
+        >>> float(trimmed_mean(jnp.ones((2, 2)), trim=2))
+        1.0
+
+    References:
+        keras.io, "Visualizing what convnets learn": `activation[:, 2:-2, 2:-2, filter_index]`.
+    """
+    edges = [min(trim, (n - 1) // 2) for n in activation.shape]
+    inner = tuple(slice(e, n - e) for e, n in zip(edges, activation.shape, strict=True))
+    return jnp.mean(activation[inner])
+
+
+def _direction(activation: jax.Array, vector: tuple[float, ...]) -> jax.Array:
+    from jaxviz.errors import ConfigError
+
+    if len(vector) != activation.shape[-1]:
+        raise ConfigError(
+            f"a direction of {len(vector)} numbers for a layer of {activation.shape[-1]} channels"
+        )
+    return jnp.asarray(vector, activation.dtype)
+
+
+def _cosine(activation: jax.Array, vector: jax.Array) -> jax.Array:
+    # the square root's gradient is not finite at zero, where many ReLU layers start
+    squares = jnp.sum(jnp.square(activation), axis=-1) * jnp.sum(jnp.square(vector))
+    return activation @ vector * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
+
+
+def _along(activation: jax.Array, numbers: tuple[float, ...], cosine: float) -> jax.Array:
+    vector = _direction(activation, numbers)
+    product = activation @ vector
+    if cosine == 0:
+        return product
+    return product * jnp.maximum(_cosine(activation, vector), 0.1) ** cosine

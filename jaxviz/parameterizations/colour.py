@@ -1,0 +1,95 @@
+"""How the channels of an image go together, and how its values are kept in range.
+
+The channels of natural images are correlated: most of what there is to see is grey. A
+latent whose channels are uncorrelated, mixed by a square root of that correlation, makes
+one step as far in grey as pictures go, and less in garish colours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from pydantic import BaseModel, ConfigDict
+
+from jaxviz.errors import ConfigError
+
+#: Square root of the colour correlation of ImageNet, from lucid (`param/color.py`); columns
+#: are the uncorrelated channels: grey, blue to orange, green to purple.
+IMAGENET = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+#: Narrowest distance from black and white that a sigmoid's inverse is taken at.
+_EDGE = 1e-4
+
+
+class Values(BaseModel):
+    """What parameterizations share: mixing of channels and range of values.
+
+    Attributes:
+        colour: `natural` mixes three channels as in ImageNet and leaves other numbers of
+            channels alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
+        squash: `sigmoid` and `clip` keep values between 0 and 1; a clipped value still passes
+            its gradient back, or it could never return.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: str
+    colour: Literal["natural", "none"] | tuple[tuple[float, ...], ...] = "none"
+    squash: Literal["none", "sigmoid", "clip"] = "none"
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        """Raise ConfigError if images of this shape cannot be made so."""
+        if not isinstance(self.colour, str) and np.shape(self.colour) != (shape[2],) * 2:
+            raise ConfigError(
+                f"a colour matrix of {np.shape(self.colour)} does not fit {shape[2]} channels"
+            )
+
+    def finish(self, values: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        """From uncorrelated, unbounded values to an image."""
+        matrix = self._matrix(values.shape[-1])
+        if matrix is not None:
+            values = values @ matrix.T
+        if self.squash == "sigmoid":
+            return jax.nn.sigmoid(values)
+        if self.squash == "clip":
+            return values + jax.lax.stop_gradient(jnp.clip(values, 0, 1) - values)
+        return values
+
+    def unfinish(self, image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        """The inverse of `finish`."""
+        if self.squash == "sigmoid":
+            inside = jnp.clip(image, _EDGE, 1 - _EDGE)
+            image = jnp.log(inside) - jnp.log1p(-inside)
+        matrix = self._matrix(image.shape[-1])
+        return image if matrix is None else image @ np.linalg.inv(matrix).T
+
+    def _matrix(self, channels: int) -> np.ndarray | None:
+        if self.colour == "none" or (self.colour == "natural" and channels != 3):
+            return None
+        root = IMAGENET if self.colour == "natural" else np.asarray(self.colour)
+        return (root / np.linalg.norm(root, axis=0).max()).astype(np.float32)
+
+
+def measured_colour(images: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """The square root of the channels' covariance over images.
+
+    Args:
+        images: [image, height, width, channels], in any units.
+
+    Returns:
+        A matrix for `colour`: rows are channels, columns uncorrelated directions, the
+        strongest first.
+
+    Example:
+        >>> grey = np.random.default_rng(0).random((4, 8, 8, 1)) * np.ones(3)
+        >>> [abs(round(x, 3)) for x in measured_colour(grey)[0][1:]]
+        [0.0, 0.0]
+    """
+    pixels = images.reshape(-1, images.shape[-1]).astype(np.float64)
+    covariance = np.cov(pixels, rowvar=False).reshape(images.shape[-1], images.shape[-1])
+    vectors, values, _ = np.linalg.svd(covariance)
+    # a direction that never occurs would make the matrix singular and its inverse infinite
+    root = vectors * np.sqrt(np.maximum(values, values.max() * 1e-6))
+    return tuple(tuple(float(x) for x in row) for row in root)

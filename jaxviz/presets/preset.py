@@ -1,0 +1,145 @@
+"""What a preset is: a complete, named, frozen render configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from jaxviz.ascent import Stop
+from jaxviz.display import Display
+from jaxviz.errors import ConfigError, nearest
+from jaxviz.objectives import AnyObjective, Channel
+from jaxviz.optimizers import OptimizerConfig
+from jaxviz.parameterizations import AnyParameterization, Pixel
+from jaxviz.transforms import AnyTransform
+
+
+class Preset(BaseModel):
+    """A complete render configuration. It is data: it prints as JSON and stands in the manifest.
+
+    Attributes:
+        name: What it is called on the command line.
+        about: One line for `jaxviz presets`.
+        source: Where its numbers come from.
+        units: What black and white are in its numbers.
+        size: Side of the optimised image, in pixels; None follows the network's own input,
+            within 64 to 128.
+        steps: Updates.
+        objective: What is maximised.
+        parameterization: What is optimised.
+        transforms: What the picture has to be robust to, one draw of each per step.
+        keep_transformed: Whether the picture stays as the transforms leave it.
+        draws: Transformed pictures that one step averages over.
+        optimizer: How the latent is updated.
+        stop: When a unit counts as converged; None takes all steps.
+        keep: Whether the result is the last iterate or the best.
+        rescue: Whether units without a gradient are tried again in other ways.
+        display: How the result is shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str
+    about: str = ""
+    source: str = ""
+    units: tuple[float, float] = (-1.0, 1.0)
+    size: PositiveInt | None = 128
+    steps: PositiveInt = 30
+    objective: AnyObjective = Channel()
+    parameterization: AnyParameterization = Pixel()
+    transforms: tuple[AnyTransform, ...] = ()
+    keep_transformed: bool = False
+    draws: PositiveInt = 1
+    optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
+    stop: Stop | None = None
+    keep: Literal["last", "best"] = "last"
+    rescue: bool = False
+    display: Display = Display()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Preset:
+        if self.parameterization.squash != "none" and self.units != (0.0, 1.0):
+            raise ValueError(
+                f"a {self.parameterization.squash} gives values between 0 and 1, "
+                f"but units are {self.units}"
+            )
+        if self.keep_transformed and self.parameterization.kind != "pixel":
+            raise ValueError("only the pixels of a picture can be kept as transforms leave them")
+        return self
+
+    def override(self, **changes: Any) -> Preset:
+        """The same preset with fields replaced; None leaves a field as it is.
+
+        Raises:
+            ConfigError: Naming the field and what is wrong with its value.
+
+        Example:
+            >>> from jaxviz import PRESETS
+            >>> PRESETS["keras-io"].override(steps=5, size=None).steps
+            5
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return self._made({**fields, **{n: v for n, v in changes.items() if v is not None}})
+
+    def change(self, *assignments: str) -> Preset:
+        """The same preset with single values changed, however deep they lie.
+
+        Args:
+            assignments: `FIELD=VALUE`, where FIELD is a path such as `transforms.0.amount`
+                and VALUE is JSON, or a plain word.
+
+        Raises:
+            ConfigError: If there is no such field or it cannot have this value.
+
+        Example:
+            >>> from jaxviz import PRESETS
+            >>> PRESETS["keras-io"].change("objective.trim=3", "stop=null").objective.trim
+            3
+        """
+        document = self.model_dump(mode="json")
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            if not equals:
+                raise ConfigError(
+                    f"{assignment!r} is not an assignment",
+                    hint="Expected FIELD=VALUE, such as transforms.0.amount=8.",
+                )
+            _assign(document, path.strip(), _parsed(text.strip()))
+        return self._made(document)
+
+    def _made(self, fields: dict[str, Any]) -> Preset:
+        try:
+            return Preset(**fields)
+        except ValidationError as error:
+            details = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise ConfigError(
+                f"preset {self.name!r} cannot be changed so", details=details
+            ) from error
+
+
+def _assign(document: Any, path: str, value: Any) -> None:
+    """Set the value at a path of names and numbers."""
+    *parents, last = path.split(".")
+    place = document
+    for part in [*parents, last]:
+        if isinstance(place, list) and part.isdigit() and int(part) < len(place):
+            key: Any = int(part)
+        elif isinstance(place, dict) and part in place:
+            key = part
+        else:
+            known = place if isinstance(place, dict) else []
+            many = range(len(place)) if isinstance(place, list) else known
+            raise ConfigError(
+                f"a preset has no field {path!r}",
+                hint=nearest(part, known) or f"At {part!r} it has: {', '.join(map(str, many))}.",
+            )
+        parent, place = place, place[key]
+    parent[key] = value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
