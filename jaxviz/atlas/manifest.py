@@ -82,6 +82,15 @@ class LayerPlan(BaseModel):
         )
 
 
+class Strips(BaseModel):
+    """How a layer's tiles lie in `tiles/KEY/`: so many to a file, and the files' ending."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tiles: int = Field(ge=1)
+    suffix: Literal["png", "jpg"]
+
+
 class LayerRecord(BaseModel):
     """A layer's plan and what became of it.
 
@@ -90,6 +99,7 @@ class LayerRecord(BaseModel):
         plan: What was asked for.
         counts: How many units have each status, by its label.
         drawn: How many units were final when the sheet was last drawn.
+        strips: The files with the page's tiles; none before the sheet is drawn.
         seconds: Time spent on the layer, over all runs.
     """
 
@@ -99,6 +109,7 @@ class LayerRecord(BaseModel):
     plan: LayerPlan
     counts: dict[str, int]
     drawn: int = Field(default=0, ge=0)
+    strips: Strips | None = None
     seconds: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from jaxviz.atlas.files import write_whole
-from jaxviz.atlas.manifest import LayerPlan
+from jaxviz.atlas.manifest import LayerPlan, Strips
 from jaxviz.atlas.sheet import displayed
 
 TILES_FOLDER = "tiles"
@@ -28,17 +28,23 @@ _LARGEST_EXACT = 48
 _QUALITY = 92
 
 
-def per_strip(plan: LayerPlan) -> int:
-    """How many tiles a strip of this layer holds; the last may hold fewer."""
-    return max(1, min(_MOST_TILES, _LONGEST_STRIP // plan.height))
+def strips_of(plan: LayerPlan) -> Strips:
+    """How the tiles of a layer are packed; the last strip may hold fewer.
+
+    Example:
+        >>> strips_of(LayerPlan(name="a", channels=range(64), height=128, width=128, depth=3))
+        Strips(tiles=32, suffix='jpg')
+    """
+    exact = max(plan.height, plan.width) <= _LARGEST_EXACT
+    return Strips(
+        tiles=max(1, min(_MOST_TILES, _LONGEST_STRIP // plan.height)),
+        suffix="png" if exact else "jpg",
+    )
 
 
-def suffix(plan: LayerPlan) -> str:
-    """`png` where tiles are small, else `jpg`."""
-    return "png" if max(plan.height, plan.width) <= _LARGEST_EXACT else "jpg"
-
-
-def write_strips(atlas: Path, plan: LayerPlan, read_images: Callable[[range], np.ndarray]) -> None:
+def write_strips(
+    atlas: Path, plan: LayerPlan, read_images: Callable[[range], np.ndarray]
+) -> Strips:
     """Write the strips of a layer, `tiles/KEY/0.jpg` and so on.
 
     Args:
@@ -47,18 +53,23 @@ def write_strips(atlas: Path, plan: LayerPlan, read_images: Callable[[range], np
         read_images: Gives the images of a range of units, uint8
             [unit, height, width, depth].
 
+    Returns:
+        How they are packed, for the manifest: an atlas may be continued by a version of
+        jaxviz that packs otherwise.
+
     Raises:
         OSError: As the file system gives it.
     """
     folder = atlas / TILES_FOLDER / plan.key
     folder.mkdir(parents=True, exist_ok=True)
-    count = per_strip(plan)
-    for index, start in enumerate(range(0, plan.units, count)):
-        pictures = displayed(read_images(range(start, min(start + count, plan.units))))
+    strips = strips_of(plan)
+    for index, start in enumerate(range(0, plan.units, strips.tiles)):
+        pictures = displayed(read_images(range(start, min(start + strips.tiles, plan.units))))
         strip = Image.fromarray(np.concatenate(pictures))
         content = io.BytesIO()
-        if suffix(plan) == "png":
+        if strips.suffix == "png":
             strip.save(content, "PNG")
         else:
             strip.save(content, "JPEG", quality=_QUALITY, subsampling=0)
-        write_whole(folder / f"{index}.{suffix(plan)}", content.getvalue())
+        write_whole(folder / f"{index}.{strips.suffix}", content.getvalue())
+    return strips

@@ -20,6 +20,7 @@ from jaxviz.atlas.lock import FolderLock
 from jaxviz.atlas.manifest import (
     MANIFEST_FILE,
     LayerPlan,
+    LayerRecord,
     Manifest,
     RunRecord,
     as_json,
@@ -31,7 +32,7 @@ from jaxviz.atlas.manifest import (
 from jaxviz.atlas.page import PAGE_FILE, render_page
 from jaxviz.atlas.sheet import draw_sheet
 from jaxviz.atlas.store import LAYERS_FOLDER, LayerStore, make_group
-from jaxviz.atlas.tiles import write_strips
+from jaxviz.atlas.tiles import TILES_FOLDER, write_strips
 from jaxviz.errors import AtlasError, LayerError, nearest
 
 LOCK_FILE = ".lock"
@@ -44,11 +45,12 @@ _FINAL = np.array([status.value for status in UnitStatus if status.final], np.ui
 
 
 class _Layer:
-    """A layer while it is written: its store, and its numbers in memory."""
+    """A layer while it is written: its place in the manifest, its store, its numbers."""
 
-    def __init__(self, atlas: Path, plan: LayerPlan) -> None:
-        self.plan = plan
-        self.store = LayerStore(atlas, plan)
+    def __init__(self, atlas: Path, entry: LayerRecord) -> None:
+        self.entry = entry
+        self.plan = entry.plan
+        self.store = LayerStore(atlas, entry.plan)
         self.store.create()
         self.values = {column.name: self.store.read(column) for column in (*VALUES, STATUS)}
 
@@ -56,8 +58,12 @@ class _Layer:
     def status(self) -> np.ndarray:
         return self.values[STATUS.name]
 
-    def counts(self) -> dict[str, int]:
-        return {s.label: int(np.count_nonzero(self.status == s)) for s in UnitStatus}
+    def count(self) -> None:
+        counted = {s.label: int(np.count_nonzero(self.status == s)) for s in UnitStatus}
+        self.entry.counts = counted
+
+    def read_images(self, units: range) -> np.ndarray:
+        return self.store.read(IMAGE, units)
 
 
 class AtlasWriter:
@@ -127,7 +133,7 @@ class AtlasWriter:
             make_group(self.path, {})
             make_group(self.path / LAYERS_FOLDER, {})
             self._layers = {
-                entry.plan.name: _Layer(self.path, entry.plan) for entry in self.manifest.layers
+                entry.plan.name: _Layer(self.path, entry) for entry in self.manifest.layers
             }
             self._save()
         except BaseException:
@@ -205,35 +211,33 @@ class AtlasWriter:
             seconds: Time spent on it in this run; added to that of earlier runs.
         """
         state = self._layer(layer)
-        entry = next(e for e in self.manifest.layers if e.plan.name == layer)
+        entry = state.entry
+        entry.seconds += seconds
         final = int(np.isin(state.status, _FINAL).sum())
         sheet = self.path / SHEETS_FOLDER / f"{entry.key}.png"
-        entry.seconds += seconds
+        drawn = (sheet, self.path / TILES_FOLDER / entry.key, self.path / PAGE_FILE)
         # Final units never change, so their number tells whether the pictures are up to date.
-        if entry.drawn != final or not sheet.exists() or not (self.path / PAGE_FILE).exists():
+        if entry.drawn != final or not all(path.exists() for path in drawn):
             self._draw(state, sheet)
             entry.drawn = final
             self._write_page()
         self._save()
+
+    def _draw(self, layer: _Layer, sheet: Path) -> None:
+        content = io.BytesIO()
+        picture = draw_sheet(layer.plan, layer.read_images, layer.status)
+        picture.save(content, "PNG", compress_level=_PNG_LEVEL)
+        name = layer.plan.name
+        with explained(f"write the sheet of layer {name!r} in", self.path, hint=RESUME_HINT):
+            sheet.parent.mkdir(exist_ok=True)
+            write_whole(sheet, content.getvalue())
+            layer.entry.strips = write_strips(self.path, layer.plan, layer.read_images)
 
     def _write_page(self) -> None:
         values = {name: layer.values for name, layer in self._layers.items()}
         page = render_page(self.manifest, values)
         with explained("write the page of", self.path, hint=RESUME_HINT):
             write_whole(self.path / PAGE_FILE, page.encode())
-
-    def _draw(self, layer: _Layer, sheet: Path) -> None:
-        def read(units: range) -> np.ndarray:
-            return layer.store.read(IMAGE, units)
-
-        picture = draw_sheet(layer.plan, read, layer.status)
-        content = io.BytesIO()
-        picture.save(content, "PNG", compress_level=_PNG_LEVEL)
-        name = layer.plan.name
-        with explained(f"write the sheet of layer {name!r} in", self.path, hint=RESUME_HINT):
-            sheet.parent.mkdir(exist_ok=True)
-            write_whole(sheet, content.getvalue())
-            write_strips(self.path, layer.plan, read)
 
     def _layer(self, name: str) -> _Layer:
         if name not in self._layers:
@@ -260,9 +264,8 @@ class AtlasWriter:
         return None
 
     def _save(self) -> None:
-        for entry in self.manifest.layers:
-            if layer := self._layers.get(entry.plan.name):
-                entry.counts = layer.counts()
+        for layer in self._layers.values():
+            layer.count()
         self.manifest.updated = now()
         with explained("write the manifest of", self.path, hint=RESUME_HINT):
             save_manifest(self.manifest, self.path)

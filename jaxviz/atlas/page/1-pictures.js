@@ -9,8 +9,9 @@ const statuses = new Map(atlas.statuses.map((status) => [status.code, status]));
 const PENDING = "pending";
 const DONE = "done";
 
-// What is on view. `layer` is null on the overview; `shown` holds unit numbers in order.
-const view = { layer: null, shown: [], sort: "channel", down: false, hidden: new Set(), at: 0 };
+// What is on view. `layer` is null on the overview; `shown` holds unit numbers in order;
+// `at` and `enlarged` are places in it.
+const view = { layer: null, shown: [], sort: "channel", down: false, hidden: new Set(), at: 0, enlarged: 0 };
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -55,7 +56,7 @@ function notes(layer) {
 const strips = new Map();
 
 function strip(layer, index) {
-  const address = `tiles/${encodeURIComponent(layer.key)}/${index}.${layer.suffix}`;
+  const address = `tiles/${encodeURIComponent(layer.key)}/${index}.${layer.strips.suffix}`;
   if (!strips.has(address)) {
     const image = new Image();
     image.src = address;
@@ -68,11 +69,11 @@ async function paint(canvas) {
   const { layer, unit } = canvas;
   canvas.wanted = true;
   try {
-    const image = await strip(layer, Math.floor(unit / layer.per_strip));
+    const image = await strip(layer, Math.floor(unit / layer.strips.tiles));
     if (!canvas.wanted) return;
     canvas.width = layer.width;
     canvas.height = layer.height;
-    const top = (unit % layer.per_strip) * layer.height;
+    const top = (unit % layer.strips.tiles) * layer.height;
     canvas.getContext("2d").drawImage(image, 0, top, layer.width, layer.height, 0, 0, layer.width, layer.height);
   } catch {
     canvas.parentElement.title = "This picture's file is missing from the folder 'tiles'.";
@@ -82,9 +83,10 @@ async function paint(canvas) {
 // Tiles are painted when they come near and let go when they are far: a thousand stay fluid.
 const nearby = new IntersectionObserver(
   (entries) => {
-    for (const { target, isIntersecting } of entries) {
+    for (const { target, isIntersecting, boundingClientRect } of entries) {
       const canvas = target.querySelector("canvas");
-      if (isIntersecting) paint(canvas);
+      // The overview gives no height to what does not fit beside the others.
+      if (isIntersecting && boundingClientRect.height) paint(canvas);
       else if (canvas.wanted) {
         canvas.wanted = false;
         canvas.width = canvas.height = 1;
@@ -94,13 +96,19 @@ const nearby = new IntersectionObserver(
   { rootMargin: "600px" },
 );
 
+function watch() {
+  nearby.disconnect();
+  for (const holder of document.querySelectorAll(".grid > *, .strip > *"))
+    if (holder.querySelector("canvas")) nearby.observe(holder);
+}
+
 function frame(layer, unit) {
   const box = make("span", { className: "frame" });
   // A picture of one row would be a line; it is shown as a band.
   box.style.aspectRatio = `${Math.max(layer.width, layer.height / 4)} / ${Math.max(layer.height, layer.width / 4)}`;
   const status = statuses.get(layer.status[unit]);
   box.style.setProperty("--status", status.colour);
-  if (status.label === PENDING) box.classList.add("empty");
+  if (status.label === PENDING || !layer.strips) box.classList.add("empty");
   else {
     const canvas = make("canvas", { width: 1, height: 1 });
     Object.assign(canvas, { layer, unit });

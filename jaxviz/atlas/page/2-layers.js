@@ -15,7 +15,6 @@ function tile(layer, unit, place) {
   button.tabIndex = place === 0 ? 0 : -1;
   button.addEventListener("click", () => enlarge(place));
   button.addEventListener("focus", () => (view.at = place));
-  if (status !== PENDING) nearby.observe(button);
   return button;
 }
 
@@ -29,10 +28,10 @@ function ordered(layer) {
 
 function fill() {
   const layer = view.layer;
-  nearby.disconnect();
   view.shown = layer ? ordered(layer) : [];
   view.at = 0;
   $("grid").replaceChildren(...view.shown.map((unit, place) => tile(layer, unit, place)));
+  watch();
   $("nothing").hidden = !layer || view.shown.length > 0;
   $("order").textContent = view.down ? "↓" : "↑";
   $("order").title = view.down ? "Largest first" : "Smallest first";
@@ -65,9 +64,7 @@ function card(layer) {
     .filter((unit) => label(layer, unit) === DONE)
     .sort((a, b) => layer.values[best][b] - layer.values[best][a]);
   for (const unit of order.slice(0, 24)) {
-    const holder = make("div", {}, frame(layer, unit));
-    strip.append(holder);
-    nearby.observe(holder);
+    strip.append(make("div", {}, frame(layer, unit)));
   }
   const header = make("header", {}, make("h3", { textContent: layer.name }), make("span", { className: "quiet", textContent: notes(layer) }));
   for (const status of countsOf([layer]).filter((s) => s.count && s.label !== DONE)) {
@@ -93,12 +90,12 @@ function show() {
     $("overview").hidden = Boolean(layer);
     $("name").textContent = layer ? layer.name : "All layers";
     $("note").textContent = layer ? notes(layer) : `The filters with the highest score of each layer. Choose a layer to see all of them.`;
+    $("overview").replaceChildren(...(layer ? [] : atlas.layers.map(card)));
     fill();
     if (layer) {
       chips(layer);
       $("sheet").href = `sheets/${encodeURIComponent(layer.key)}.png`;
-      $("overview").replaceChildren();
-    } else $("overview").replaceChildren(...atlas.layers.map(card));
+    }
     $("main").scrollTop = 0;
     scrollTo(0, 0);
     mark();

@@ -10,7 +10,7 @@ function enlarge(at) {
 function detail(at) {
   const layer = view.layer;
   const unit = view.shown[at];
-  view.at = at;
+  view.enlarged = at;
   const picture = frame(layer, unit);
   const most = Math.min(innerWidth * 0.52, (innerHeight * 0.82 * layer.width) / layer.height, 720);
   $("stage").style.setProperty("--wide", `${Math.max(160, Math.floor(most))}px`);
@@ -89,6 +89,7 @@ function facts() {
       ["Updated", new Date(atlas.updated).toLocaleString()],
       ["Time", duration(seconds)],
       ["jaxviz", atlas.jaxviz_version],
+      ["Exact pixels", "In the Zarr arrays layers/KEY/image beside this page; larger pictures here are JPEG."],
     ]),
     heading("What it is of"), table(flat(atlas.identity)),
     ...atlas.runs.flatMap((run) => [heading(`Run of ${new Date(run.started).toLocaleString()}`), table(flat(run.record))]),

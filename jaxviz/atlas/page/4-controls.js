@@ -55,7 +55,7 @@ function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if ($("viewer").open) {
     const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-    if (by) { event.preventDefault(); enlarge(view.at + by); }
+    if (by) { event.preventDefault(); enlarge(view.enlarged + by); }
   } else if (document.querySelector("dialog[open]")) return;
   else if (/^(INPUT|SELECT)$/.test(event.target.tagName)) {
     if (event.key === "Escape") event.target.blur();
@@ -83,8 +83,8 @@ function start() {
   $("theme").addEventListener("click", () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   $("about-open").addEventListener("click", () => $("about").showModal());
   $("help-open").addEventListener("click", () => $("help").showModal());
-  $("previous").addEventListener("click", () => enlarge(view.at - 1));
-  $("next").addEventListener("click", () => enlarge(view.at + 1));
+  $("previous").addEventListener("click", () => enlarge(view.enlarged - 1));
+  $("next").addEventListener("click", () => enlarge(view.enlarged + 1));
   $("find").addEventListener("input", () => {
     const wanted = $("find").value.toLowerCase();
     for (const link of $("layers").children) link.hidden = Boolean(link.layer) && !link.layer.name.toLowerCase().includes(wanted);
@@ -96,13 +96,14 @@ function start() {
   $("viewer").addEventListener("close", () => {
     if (!view.layer) return;
     history.replaceState(null, "", place(view.layer));
-    $("grid").children[view.at]?.focus();
+    $("grid").children[view.enlarged]?.focus();
   });
   for (const dialog of document.querySelectorAll("dialog"))
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
     });
   addEventListener("keydown", pressed);
+  addEventListener("resize", () => view.layer || watch());
   addEventListener("hashchange", show);
   show();
 }

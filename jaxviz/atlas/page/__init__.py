@@ -21,7 +21,6 @@ import numpy as np
 
 from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
 from jaxviz.atlas.manifest import LayerRecord, Manifest
-from jaxviz.atlas.tiles import per_strip, suffix
 
 PAGE_FILE = "index.html"
 _PLACE = re.compile("@@([A-Z]+)@@")
@@ -72,8 +71,7 @@ def _layer(entry: LayerRecord, values: Mapping[str, np.ndarray]) -> dict[str, An
         **plan.model_dump(mode="json", exclude={"chunk", "compute"}),
         "key": entry.key,
         "seconds": entry.seconds,
-        "per_strip": per_strip(plan),
-        "suffix": suffix(plan),
+        "strips": None if entry.strips is None else entry.strips.model_dump(),
         "status": values[STATUS.name].tolist(),
         "values": {column.name: _numbers(values[column.name]) for column in VALUES},
     }

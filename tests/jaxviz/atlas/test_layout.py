@@ -29,7 +29,7 @@ def paint(canvas: np.ndarray, box: Box) -> None:
 
 
 @given(plans)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_nothing_overlaps_and_nothing_lies_outside(plan):
     layout = layout_of(plan)
     boxes = [layout.header]
@@ -46,14 +46,14 @@ def test_nothing_overlaps_and_nothing_lies_outside(plan):
 
 
 @given(plans)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_no_side_is_longer_than_viewers_open(plan):
     layout = layout_of(plan)
     assert max(layout.width, layout.height) <= LARGEST_SHEET
 
 
 @given(plans)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 def test_every_label_fits_its_tile(plan):
     layout = layout_of(plan)
     assert layout.label_size * 0.62 * len(str(plan.units - 1)) <= layout.tile_width + 1

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from jaxviz.atlas import AtlasWriter, LayerPlan, open_atlas
 from jaxviz.atlas.page import embedded
-from jaxviz.atlas.tiles import per_strip, write_strips
+from jaxviz.atlas.tiles import strips_of, write_strips
 from tests.jaxviz.atlas.synthetic import make, plan, rendered
 
 ATTACKS = [
@@ -104,6 +104,7 @@ def test_names_are_inert(tmp_path, attack):
     assert data["identity"] == {"model": attack, attack: 1}
 
 
+@settings(deadline=None)
 @given(st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner)))
 def test_embedded_json_survives_and_holds_no_markup(value):
     text = embedded(value)
@@ -136,11 +137,12 @@ def test_strips_hold_the_tiles(tmp_path, side, ending, depth):
     ramp = np.linspace(0, 255, side)[:, None, None] * np.ones((1, side, depth))
     images = np.stack([np.roll(ramp, unit * 3, axis=1) * (unit % 9 + 1) / 9 for unit in range(70)])
     images = np.rint(images).astype(np.uint8)
-    write_strips(tmp_path, layer, lambda units: images[units.start : units.stop])
+    strips = write_strips(tmp_path, layer, lambda units: images[units.start : units.stop])
+    assert strips.suffix == ending
     entry = tmp_path / "tiles" / "conv1"
     assert {f.name for f in entry.iterdir()} == {f"{n}.{ending}" for n in range(3)}
     for unit in (0, 31, 32, 69):
-        strip, place = divmod(unit, per_strip(layer))
+        strip, place = divmod(unit, strips.tiles)
         with Image.open(entry / f"{strip}.{ending}") as picture:
             assert picture.mode == ("L" if depth == 1 else "RGB")
             found = np.asarray(picture)[place * side : (place + 1) * side].astype(float)
@@ -150,8 +152,21 @@ def test_strips_hold_the_tiles(tmp_path, side, ending, depth):
 
 def test_tall_tiles_make_shorter_strips():
     tall = LayerPlan(name="a", channels=range(9), height=4000, width=8, depth=3)
-    assert per_strip(tall) * tall.height <= 16000
-    assert per_strip(tall.model_copy(update={"height": 100_000})) == 1
+    assert strips_of(tall).tiles * tall.height <= 16000
+    assert strips_of(tall.model_copy(update={"height": 100_000})).tiles == 1
+
+
+def test_strips_packed_otherwise_before_are_found_by_the_page(tmp_path, monkeypatch):
+    """An atlas may be continued by a version that packs tiles otherwise."""
+    with AtlasWriter(tmp_path / "a", identity={}, record={}, layers=[plan(), plan("b")]) as atlas:
+        atlas.write("conv1", range(4), **rendered(plan(), range(4)))
+        atlas.finish("conv1")
+    monkeypatch.setattr("jaxviz.atlas.tiles._LARGEST_EXACT", 0)
+    with AtlasWriter(tmp_path / "a", identity={}, record={}, layers=[plan(), plan("b")]) as atlas:
+        atlas.write("b", range(4), **rendered(plan("b"), range(4)))
+        atlas.finish("b")
+    for entry in data_of(page_of(tmp_path / "a"))["layers"]:
+        assert (tmp_path / "a/tiles" / entry["key"] / f"0.{entry['strips']['suffix']}").exists()
 
 
 def test_an_unfinished_layer_is_on_the_page(tmp_path):
@@ -162,4 +177,6 @@ def test_an_unfinished_layer_is_on_the_page(tmp_path):
     entries = data_of(page_of(tmp_path / "a"))["layers"]
     assert entries[0]["status"] == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
     assert entries[1]["status"] == [0] * 10
+    assert entries[0]["strips"] == {"tiles": 32, "suffix": "png"}
+    assert entries[1]["strips"] is None
     assert open_atlas(tmp_path / "a").manifest.layers[0].drawn == 4
