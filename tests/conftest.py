@@ -3,12 +3,17 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 jax.config.update("jax_default_matmul_precision", "highest")
+
+# The same examples every time, and no clock: a busy machine fails nothing.
+hypothesis.settings.register_profile("jaxviz", deadline=None, derandomize=True, max_examples=30)
+hypothesis.settings.load_profile("jaxviz")
 
 MODELS = Path(os.environ.get("JAXVIZ_MODELS", Path(__file__).parents[1] / "models"))
 
