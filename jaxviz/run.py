@@ -225,6 +225,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe) -> LayerPlan:
         depth=depth,
         chunk=chunk * max(1, _STORE_CHUNK // chunk),
         compute={"chunk": chunk, "forms": renderer.forms},
+        preset=renderer.preset.name,
     )
 
 

@@ -18,8 +18,9 @@ _LONGEST = 100
 def check_same(found: Manifest, asked: Manifest, folder: Path) -> None:
     """Refuse to continue an atlas of something else.
 
-    The title, the chunks and the way in which units are computed may differ: they do
-    not change what the atlas shows, and the stored ones are kept.
+    The title, the chunks and the way in which units are computed may differ: they do not
+    change what the atlas shows, and the stored ones are kept. The preset's name on a layer
+    is a label; what it stands for belongs into the identity.
 
     Raises:
         AtlasMismatchError: Listing every key that differs, with both values.
@@ -79,7 +80,7 @@ def _layer_differences(found: Manifest, asked: Manifest) -> list[tuple[str, str,
 
 
 def _shown(plan: LayerPlan) -> dict[str, Any]:
-    fields = plan.model_dump(exclude={"name", "chunk", "compute", "channels"})
+    fields = plan.model_dump(include={"height", "width", "depth"})
     return {**fields, "channels": runs_of(plan.channels)}
 
 

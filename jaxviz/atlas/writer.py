@@ -234,6 +234,7 @@ class AtlasWriter:
             layer.entry.strips = write_strips(self.path, layer.plan, layer.read_images)
 
     def _write_page(self) -> None:
+        self.manifest.updated = now()
         values = {name: layer.values for name, layer in self._layers.items()}
         page = render_page(self.manifest, values)
         with explained("write the page of", self.path, hint=RESUME_HINT):
