@@ -166,6 +166,9 @@ def _layer(
     name = network.name if name is None and network is not None else name
     module = document.get("module")
     operation = isinstance(module, str) and re.match(r"keras(\.src)?\.ops\b", module) is not None
+    # Keras 3's HDF5 files leave the module out; only layers say whether they are trainable.
+    bare = module is None and version >= (3,) and "trainable" not in config
+    operation |= bare and network is None and class_name != "InputLayer"
     # Keras 3 states a class's module, or the package it is registered in; tf.keras `package>Name`.
     custom = ">" in class_name or ">" in str(document.get("registered_name"))
     custom |= isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras")

@@ -1,4 +1,4 @@
-"""`.keras` and HDF5 files as neutral networks: nothing is executed, no Keras is imported."""
+"""Model files as neutral networks: nothing is executed, no Keras is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 from converters.config import parse_json, parse_model, parse_version
 from converters.hdf5 import SIGNATURE, Hdf5, read_hdf5
 from converters.network import Network
-from converters.weights import Keras3Store, LegacyStore, Store
+from converters.tfjs import is_tfjs, read_json, read_tfjs
+from converters.weights import CONTAINERS, Keras3Store, LegacyStore, Store
 from jaxviz.errors import ModelFileError
 from jaxviz.spec import Source
 
@@ -24,41 +25,111 @@ _LARGEST_RATIO = 200
 
 
 def sniff(path: Path) -> str | None:
-    """`zip` or `hdf5`, whatever the file is called; None if it is neither."""
+    """What a file is by its content, whatever it is called.
+
+    Returns:
+        `zip` (.keras), `hdf5`, `json` (an architecture, or TensorFlow.js), `tfjs` (a folder
+        with a model.json), `saved_model` (a folder with a saved_model.pb), or None.
+    """
+    if path.is_dir():
+        files = {"tfjs": "model.json", "saved_model": "saved_model.pb"}
+        return next((kind for kind, name in files.items() if (path / name).is_file()), None)
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(64)
     except OSError:
         return None
-    if start == SIGNATURE:
+    if start[:8] == SIGNATURE:
         return "hdf5"
-    return "zip" if start[:4] == b"PK\x03\x04" else None
+    if start[:4] == b"PK\x03\x04":
+        return "zip"
+    return "json" if start.lstrip()[:1] == b"{" else None
 
 
-def read(path: Path) -> tuple[Network, Store, Source]:
-    """Read a whole model file.
+def read(path: Path, weights: Path | None = None) -> tuple[Network, Store, Source]:
+    """Read a model file, or an architecture and a file of weights.
+
+    Args:
+        path: A model, or an architecture as JSON.
+        weights: Where the arrays are, if not in the model file.
 
     Raises:
         ModelFileError: If there is no such file, it is damaged, or it is not a model.
     """
-    if not path.exists():
-        raise ModelFileError(f"there is no file {str(path)!r}")
-    if path.is_dir():
-        raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
-    kind = sniff(path)
+    for file in (path, *([weights] if weights is not None else [])):
+        if not file.exists():
+            raise ModelFileError(f"there is no file {str(file)!r}")
     try:
-        if kind == "hdf5":
-            return _read_hdf5_model(path)
-        if kind == "zip":
-            return _read_zip(path)
+        network, store, source = _read(path, weights)
     except OSError as error:
         raise ModelFileError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
     except RecursionError:
         raise ModelFileError(f"{path.name!r} is nested too deeply") from None
-    found = "an empty file" if path.stat().st_size == 0 else "something else"
-    raise ModelFileError(
-        f"{str(path)!r} is not a Keras model: expected a .keras zip or HDF5, found {found}"
-    )
+    return network, store, source
+
+
+def _read(path: Path, weights: Path | None) -> tuple[Network, Store, Source]:
+    kind = sniff(path)
+    if kind == "tfjs":
+        path, kind = path / "model.json", "json"
+    if kind == "json":
+        return _read_json(path, weights)
+    if kind == "hdf5":
+        network, store, source = _read_hdf5_model(path)
+    elif kind == "zip":
+        network, store, source = _read_zip(path)
+    elif kind == "saved_model":
+        raise ModelFileError(
+            f"{str(path)!r} is a SavedModel, and loading one can run what is in it",
+            hint="If you trust it: --trust (needs TensorFlow).",
+        )
+    elif path.is_dir():
+        raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
+    else:
+        found = "an empty file" if path.stat().st_size == 0 else "something else"
+        raise ModelFileError(
+            f"{str(path)!r} is not a Keras model: expected a .keras zip, HDF5 or JSON, "
+            f"found {found}"
+        )
+    return network, store if weights is None else read_weights(weights), source
+
+
+def _read_json(path: Path, weights: Path | None) -> tuple[Network, Store, Source]:
+    document = read_json(path)
+    if is_tfjs(document) and weights is None:
+        return read_tfjs(path, document)
+    if is_tfjs(document):
+        document = document["modelTopology"]
+    if isinstance(document, dict) and "model_config" in document:
+        document = document["model_config"]
+    stated = document.get("keras_version") if isinstance(document, dict) else None
+    network = parse_model(document, parse_version(stated))
+    if weights is None:
+        raise ModelFileError(
+            f"{path.name!r} holds an architecture but no weights",
+            hint="Name the file that holds them with --weights.",
+        )
+    return network, read_weights(weights), _source(path, stated)
+
+
+def read_weights(path: Path) -> Store:
+    """The arrays of a weights file, or of any model file.
+
+    Raises:
+        ModelFileError: If it holds none.
+    """
+    kind = sniff(path)
+    if kind == "zip":
+        return _read_zip(path)[1]
+    if kind != "hdf5":
+        raise ModelFileError(f"{path.name!r} is not a file of weights: expected HDF5 or .keras")
+    file = read_hdf5(path, path.name)
+    base = "model_weights" if "model_weights" in file.groups else ""
+    if file.attribute_list(base, "layer_names"):
+        return legacy_store(file)
+    if any(name in file.groups for name in CONTAINERS):
+        return Keras3Store(file)
+    raise ModelFileError(f"{path.name!r} holds no weights of a Keras model")
 
 
 def _read_hdf5_model(path: Path) -> tuple[Network, Store, Source]:

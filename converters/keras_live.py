@@ -5,9 +5,12 @@ Nothing is imported: the model brings its own Keras.
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,9 +42,48 @@ def read_live(model: Any) -> tuple[Network, Store, Source]:
     return network, LiveStore(model), Source(framework=f"keras {stated}")
 
 
-def _version(model: Any) -> str:
-    import sys
+def read_saved_model(path: Path) -> tuple[Network, Store, Source]:
+    """A Keras SavedModel, through TensorFlow; loading one can run what is in it.
 
+    Raises:
+        ModelFileError: If TensorFlow is not installed, or the folder holds no Keras model.
+    """
+    try:
+        import tf_keras
+    except ImportError:
+        raise ModelFileError(
+            f"reading the SavedModel {path.name!r} needs TensorFlow",
+            hint="pip install 'jaxviz-atlas[keras]'",
+        ) from None
+    try:
+        model = tf_keras.models.load_model(path, compile=False)
+    except Exception as error:  # TensorFlow raises whatever it likes
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelFileError(f"TensorFlow cannot load {path.name!r}: {first}") from error
+    network, store, source = read_live(model)
+    return network, store, source.model_copy(update={"file": path.name})
+
+
+def call_for_model(target: str) -> Any:
+    """Import a module and call a function in it that returns a live model.
+
+    This runs the user's own code, so only a command line or a program may name it.
+
+    Args:
+        target: `module:function`.
+
+    Raises:
+        ModelFileError: If there is no such function.
+    """
+    module, _, name = target.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelFileError(f"there is no function {target!r}: {error}") from error
+    return function()
+
+
+def _version(model: Any) -> str:
     package = type(model).__module__.split(".")[0]
     bases = {base.__module__.split(".")[0] for base in type(model).__mro__}
     for name in (package, "keras", "tf_keras"):

@@ -18,6 +18,8 @@ from converters.layers.call import Slot
 from converters.network import Layer, Network
 from jaxviz.errors import ModelFileError
 
+#: What Keras 3 has called the list of a model's layers.
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 #: The arrays that a layer declares; None for a layer that could not be converted.
 SlotsOf = Callable[[Layer], Sequence[Slot] | None]
 
@@ -68,13 +70,32 @@ class LegacyStore:
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
         """By layer name; within a nested model by the names of the arrays, else by order."""
+        groups = self._matched(network, slots_of)
         for layer in network.layers:
-            stored = self._groups.get(layer.name, ())
-            leaves = list(_leaves([layer]))
+            stored = groups.get(layer.name, ())
+            leaves = list(leaves_of([layer]))
             if leaves == [layer]:
-                yield from _by_order(leaves, slots_of, stored)
+                yield from by_order(leaves, slots_of, stored)
             else:
-                yield from _by_name(leaves, slots_of, stored) or _by_order(leaves, slots_of, stored)
+                yield from _by_name(leaves, slots_of, stored) or by_order(leaves, slots_of, stored)
+
+    def _matched(
+        self, network: Network, slots_of: SlotsOf
+    ) -> Mapping[str, Sequence[tuple[str, Array]]]:
+        """The groups under the network's layer names.
+
+        Generated names (`conv2d_7`) depend on what else a session has built. Where they
+        differ, Keras goes by the order of the layers that have arrays.
+        """
+        names = [
+            layer.name
+            for layer in network.layers
+            if any(slots_of(leaf) for leaf in leaves_of([layer]))
+        ]
+        full = [name for name, stored in self._groups.items() if stored]
+        if all(self._groups.get(name) for name in names) or len(names) != len(full):
+            return self._groups
+        return {mine: self._groups[theirs] for mine, theirs in zip(names, full, strict=True)}
 
 
 def _by_name(
@@ -96,11 +117,11 @@ def _by_name(
         if slots is not None:
             if len(slots) != len(pairs[name]):
                 return None
-            result += _by_order([leaf], slots_of, pairs[name])
+            result += by_order([leaf], slots_of, pairs[name])
     return result
 
 
-def _by_order(
+def by_order(
     leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[tuple[str, Array]]
 ) -> list[tuple[Layer, Stored]]:
     """Arrays in Keras' order: of all layers first what is trained, then the rest."""
@@ -125,12 +146,13 @@ def _by_order(
     return [(leaf, Stored(found[leaf], shapes)) for leaf in leaves]
 
 
-def _leaves(layers: Sequence[Layer]) -> Iterator[Layer]:
+def leaves_of(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Layers in order, nested models replaced by their own."""
     for layer in layers:
         if layer.network is None:
             yield layer
         else:
-            yield from _leaves(layer.network.layers)
+            yield from leaves_of(layer.network.layers)
 
 
 class Keras3Store:
@@ -165,7 +187,7 @@ class Keras3Store:
                 yield layer, self._of_layer(path, slots)
 
     def _container(self, prefix: str) -> str:
-        for name in ("layers", "_layer_checkpoint_dependencies"):
+        for name in CONTAINERS:
             if f"{prefix}{name}" in self._file.groups:
                 return f"{prefix}{name}"
         return f"{prefix}layers"

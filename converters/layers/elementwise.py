@@ -34,3 +34,11 @@ def rescaling(call: LayerCall) -> Value:
     numbers = [n if isinstance(n, list) else [n] for n in (scale, offset)]
     value = call.input if all(len(n) == 1 for n in numbers) else call.as_in_keras(call.input)
     return call.emit(Affine(scale=tuple(numbers[0]), offset=tuple(numbers[1])), value)
+
+
+@converts("CustomScaleLayer")
+def scaled_residual(call: LayerCall) -> Value:
+    """The sum x + y · scale (keras.applications' InceptionResNetV2)."""
+    first, second = aligned(call)
+    scaled = Affine(scale=(call.option("scale"),), offset=(0.0,))
+    return call.emit(Merge(kind="add"), first, call.emit(scaled, second, stage="scaled"))

@@ -52,7 +52,7 @@ def test_not_a_model(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "picture.keras"
     path.write_bytes(content)
     assert not converters.recognises(path)
-    assert "is not a Keras model: expected a .keras zip or HDF5" in refusal(path)
+    assert "is not a Keras model: expected a .keras zip, HDF5 or JSON" in refusal(path)
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])

@@ -224,6 +224,19 @@ def test_depth_to_space_as_a_chain(keras: Any, parity: Any) -> None:
     parity(keras.Model(x, keras.layers.Conv2D(2, 3)(y)))
 
 
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_functions_and_layers_of_the_same_name_in_a_file(
+    ending: str, keras: Any, randomised: Any, tmp_path: Any
+) -> None:
+    x = keras.layers.Input((4, 5, 6))
+    y = keras.layers.Multiply()([x, x * 0.25])
+    model = keras.Model(x, keras.layers.Add()([y, y + 3.0]))
+    model.save(tmp_path / f"net{ending}")
+    report = verify(converters.convert_file(tmp_path / f"net{ending}"), model)
+    assert report.passed, str(report)
+    assert not report.missing
+
+
 def test_layers_of_keras_applications(keras: Any, parity: Any) -> None:
     from keras.src.applications.convnext import LayerScale, StochasticDepth
 

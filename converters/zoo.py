@@ -1,0 +1,182 @@
+"""Every network of keras.applications, converted from both file formats and compared.
+
+    python -m converters.zoo                  the whole table
+    python -m converters.zoo ResNet50 VGG16   some rows
+    python -m converters.zoo --readme         the whole table, written into converters/README.md
+
+Weights are random, batch-norm statistics too: a wrong mean would pass unseen at 0. Nothing
+is downloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import inspect
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import converters
+from converters.verify import Report, verify
+from jaxviz.bundle import Bundle
+
+#: Relative L2 error allowed on the worst and on the median layer.
+WORST, MEDIAN = 2e-5, 2e-6
+#: Pixels a side: small enough for a CPU, large enough for every network.
+_SIZE = 128
+_FIXED_SIZE = {"NASNetLarge": 331, "NASNetMobile": 224}
+#: One small member of each family.
+SMALL = (
+    "ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionResNetV2",
+    "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50",
+    "ResNet50V2", "VGG16", "Xception",
+)  # fmt: skip
+_BEGIN, _END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network's result.
+
+    Attributes:
+        name: The network.
+        top: With its classifier.
+        parameters: How many numbers it holds.
+        report: Its layers from the `.keras` file against Keras.
+        same: Whether the `.h5` file gives the same spec and the same arrays.
+        seconds: To read and convert the `.keras` file.
+    """
+
+    name: str
+    top: bool
+    parameters: int
+    report: Report
+    same: bool
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Within the tolerances on both formats."""
+        report = self.report
+        return (
+            self.same
+            and not report.missing
+            and report.worst.error <= WORST
+            and report.median <= MEDIAN
+        )
+
+
+def networks() -> list[str]:
+    """Names of all networks that keras.applications has."""
+    import keras
+
+    found = vars(keras.applications).items()
+    return sorted(name for name, f in found if inspect.isfunction(f) and name[0].isupper())
+
+
+def randomise(model: Any, seed: int = 0) -> Any:
+    """Give statistics, offsets and factors of a model random values near their usual ones."""
+    generator = np.random.default_rng(seed)
+    for variable in model.weights:
+        name = getattr(variable, "path", variable.name).split("/")[-1].split(":")[0]
+        shape = tuple(variable.shape)
+        if name in ("gamma", "moving_variance", "variance"):
+            variable.assign(generator.uniform(0.5, 1.5, shape).astype(np.float32))
+        elif name in ("beta", "moving_mean", "mean", "bias"):
+            variable.assign(generator.normal(0, 0.1, shape).astype(np.float32))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return model
+
+
+def check(name: str, top: bool) -> Row:
+    """Build, save, convert and compare one network."""
+    import keras
+
+    keras.backend.clear_session()
+    size = _FIXED_SIZE.get(name, _SIZE) if top else _SIZE
+    builder = getattr(keras.applications, name)
+    model = randomise(builder(weights=None, include_top=top, input_shape=(size, size, 3)))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{name}.keras", Path(folder) / f"{name}.h5"]
+        for path in paths:
+            model.save(path)
+        begin = time.perf_counter()
+        bundle = converters.convert_file(paths[0])
+        seconds = time.perf_counter() - begin
+        same = _same(bundle, converters.convert_file(paths[1]))
+    images = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
+    if not any(
+        layer.__class__.__name__ in ("Rescaling", "Normalization") for layer in model.layers
+    ):
+        images = images / 127.5 - 1
+    report = verify(bundle, model, images, tolerance=WORST)
+    return Row(name, top, model.count_params(), report, same, seconds)
+
+
+def _same(first: Bundle, second: Bundle) -> bool:
+    return first.spec.nodes == second.spec.nodes and all(
+        np.array_equal(array, second.weights[layer][name])
+        for layer, arrays in first.weights.items()
+        for name, array in arrays.items()
+    )
+
+
+def rows(names: Sequence[str]) -> Iterator[Row]:
+    """The result of each network, with its classifier and without."""
+    for name in names:
+        for top in (True, False):
+            yield check(name, top)
+            gc.collect()
+
+
+_HEAD = (
+    "| network | parameters | layers | .keras | .h5 | worst layer | median layer | convert |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+def line(row: Row) -> str:
+    """One row of the table."""
+    name = row.name if row.top else f"{row.name}, no top"
+    verdict = "equal" if row.passed else "DIFFERENT"
+    return (
+        f"| {name} | {row.parameters / 1e6:.1f} M | {len(row.report.rows)} | {verdict} "
+        f"| {'the same' if row.same else 'DIFFERENT'} | {row.report.worst.error:.1e} "
+        f"| {row.report.median:.1e} | {row.seconds:.1f} s |"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; status 1 if a network differs."""
+    parser = argparse.ArgumentParser(prog="python -m converters.zoo", description=__doc__)
+    parser.add_argument("names", nargs="*", help="all 40 where left out")
+    parser.add_argument("--readme", action="store_true", help="write it into converters/README.md")
+    options = parser.parse_args(arguments)
+    lines, failed = [], 0
+    print(_HEAD)
+    for row in rows(options.names or networks()):
+        lines.append(line(row))
+        print(lines[-1], flush=True)
+        if not row.passed:
+            failed += 1
+            print(row.report.table(5), *row.report.missing, sep="\n", file=sys.stderr)
+    if options.readme:
+        readme = Path(__file__).with_name("README.md")
+        text = readme.read_text(encoding="utf-8")
+        before, after = text.split(_BEGIN)[0], text.split(_END)[1]
+        table = "\n".join([_HEAD, *lines])
+        readme.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Every way to hand a model over gives the same numbers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import converters
+from converters.layers.registry import CUSTOM
+from converters.verify import verify
+from jaxviz.errors import ConversionError, ModelFileError
+from jaxviz.spec import Scale
+
+
+@pytest.fixture
+def net(keras: Any, randomised: Any) -> Any:
+    layers = keras.layers
+    image = layers.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.SeparableConv2D(5, 3, name="separable")(x)
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    return randomised(keras.Model(image, layers.Flatten(name="flat")(x), name="net"))
+
+
+def assert_same(bundle: Any, model: Any) -> None:
+    report = verify(bundle, model)
+    assert report.passed, str(report)
+    assert not report.missing
+
+
+def test_architecture_as_json_and_weights_of_keras_3(net: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_text(net.to_json())
+    net.save_weights(tmp_path / "net.weights.h5")
+    assert converters.recognises(tmp_path / "net.json")
+    assert_same(
+        converters.convert_file(tmp_path / "net.json", weights=tmp_path / "net.weights.h5"), net
+    )
+
+
+def test_architecture_without_weights_says_so(net: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_text(net.to_json())
+    with pytest.raises(ModelFileError, match="holds an architecture but no weights"):
+        converters.convert_file(tmp_path / "net.json")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_weights_from_another_model_file(
+    ending: str, net: Any, keras: Any, randomised: Any, tmp_path: Path
+) -> None:
+    net.save(tmp_path / f"net{ending}")
+    other = randomised(keras.models.clone_model(net), seed=7)
+    other.save(tmp_path / f"other{ending}")
+    assert_same(
+        converters.convert_file(tmp_path / f"net{ending}", weights=tmp_path / f"other{ending}"),
+        other,
+    )
+
+
+def test_legacy_weights_are_matched_by_order_where_generated_names_differ(
+    keras: Any, randomised: Any, tmp_path: Path
+) -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+
+    def build(start: int) -> Any:
+        layers = [
+            tf_keras.layers.Conv2D(4, 3, name=f"conv2d_{start}"),
+            tf_keras.layers.BatchNormalization(name=f"batch_normalization_{start}"),
+            tf_keras.layers.Conv2D(4, 3, name=f"conv2d_{start + 1}"),
+        ]
+        return tf_keras.Sequential([tf_keras.Input((8, 8, 3)), *layers])
+
+    first, later = build(0), randomised(build(40))
+    (tmp_path / "net.json").write_text(first.to_json())
+    later.save_weights(tmp_path / "weights.h5")
+    first.set_weights(later.get_weights())
+    bundle = converters.convert_file(tmp_path / "net.json", weights=tmp_path / "weights.h5")
+    assert_same(bundle, first)
+
+
+def test_a_function_that_returns_a_live_model(
+    net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_models.py").write_text("model = None\ndef build():\n    return model\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_models  # type: ignore[import-not-found]
+
+    my_models.model = net
+    assert_same(converters.from_function("my_models:build"), net)
+    del sys.modules["my_models"]
+    with pytest.raises(ModelFileError, match="no function 'my_models:nothing'"):
+        converters.from_function("my_models:nothing")
+
+
+def tensorflow_js(model: Any, folder: Path, quantize: str | None = None, shards: int = 1) -> Path:
+    """What the tensorflowjs converter writes for a tf_keras model."""
+    weights, data = [], b""
+    for variable in model.weights:
+        array = variable.numpy().astype(np.float32)
+        entry: dict[str, Any] = {
+            "name": variable.name.split(":")[0], "shape": list(array.shape), "dtype": "float32",
+        }  # fmt: skip
+        if quantize == "float16":
+            entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
+            array = array.astype(np.float16)
+        elif quantize:
+            levels = np.iinfo(quantize).max
+            low, high = float(array.min()), float(array.max())
+            scale = (high - low) / levels or 1.0
+            entry["quantization"] = {"dtype": quantize, "scale": scale, "min": low}
+            array = np.round((array - low) / scale).astype(quantize)
+        weights.append(entry)
+        data += array.tobytes()
+    size = -(-len(data) // shards)
+    paths = [f"group1-shard{i + 1}of{shards}.bin" for i in range(shards)]
+    for i, path in enumerate(paths):
+        (folder / path).write_bytes(data[i * size : (i + 1) * size])
+    topology = {
+        "keras_version": "2.21.0", "backend": "tensorflow",
+        "model_config": json.loads(model.to_json()),
+    }  # fmt: skip
+    document = {
+        "format": "layers-model", "generatedBy": "keras v2.21.0", "modelTopology": topology,
+        "weightsManifest": [{"paths": paths, "weights": weights}],
+    }  # fmt: skip
+    (folder / "model.json").write_text(json.dumps(document))
+    return folder / "model.json"
+
+
+@pytest.fixture
+def tf_net(randomised: Any) -> Any:
+    tf_keras = pytest.importorskip("tf_keras")
+    layers = tf_keras.layers
+    inner = tf_keras.Sequential([layers.Conv2D(4, 3, name="a"), layers.ReLU(6.0)], name="inner")
+    image = tf_keras.Input((8, 8, 3), name="image")
+    x = layers.DepthwiseConv2D(3, name="depthwise")(inner(image))
+    x = layers.BatchNormalization(name="bn", scale=False)(x)
+    return randomised(tf_keras.Model(image, layers.Dense(3, name="dense")(x), name="net"))
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_tensorflow_js(shards: int, tf_net: Any, tmp_path: Path) -> None:
+    path = tensorflow_js(tf_net, tmp_path, shards=shards)
+    for handed in (path, tmp_path):
+        assert converters.recognises(handed)
+        assert_same(converters.convert_file(handed), tf_net)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "tolerance"), [("uint8", 2e-2), ("uint16", 1e-4), ("float16", 1e-3)]
+)
+def test_tensorflow_js_quantized(
+    quantize: str, tolerance: float, tf_net: Any, tmp_path: Path
+) -> None:
+    path = tensorflow_js(tf_net, tmp_path, quantize=quantize, shards=2)
+    report = verify(converters.convert_file(path), tf_net, tolerance=tolerance)
+    assert report.passed, str(report)
+    assert report.worst.error > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(format="graph-model"), "graph model, which has no layers"),
+        (lambda d: d["weightsManifest"][0].update(paths=["../../etc/passwd"]), "leads out"),
+        (lambda d: d["weightsManifest"][0].update(paths=["gone.bin"]), "is missing"),
+        (
+            lambda d: d["weightsManifest"][0]["weights"][0].update(shape=[1 << 39]),
+            "claims more than the shards hold",
+        ),
+        (lambda d: d["weightsManifest"][0]["weights"][0].update(dtype="string"), "unknown type"),
+        (lambda d: d.update(weightsManifest=None), "lists no weights"),
+    ],
+)
+def test_bad_tensorflow_js(change: Any, message: str, tf_net: Any, tmp_path: Path) -> None:
+    path = tensorflow_js(tf_net, tmp_path)
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ModelFileError, match=message):
+        converters.convert_file(path)
+
+
+def test_a_saved_model_needs_trust(tf_net: Any, tmp_path: Path) -> None:
+    tf_net.save(tmp_path / "saved", save_format="tf")
+    assert converters.recognises(tmp_path / "saved")
+    with pytest.raises(ModelFileError, match="can run what is in it"):
+        converters.convert_file(tmp_path / "saved")
+    assert_same(converters.convert_file(tmp_path / "saved", trust=True), tf_net)
+
+
+def test_a_registered_custom_layer(keras: Any, randomised: Any, tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable("mine")
+    class MyScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def build(self, shape: Any) -> None:
+            self.factors = self.add_weight(shape=(shape[-1],), name="factors")
+
+        def call(self, x: Any) -> Any:
+            return x * self.factors
+
+    model = keras.Sequential([keras.layers.Input((4, 4, 3)), MyScale(name="scale")])
+    randomised(model).save(tmp_path / "net.keras")
+    with pytest.raises(ConversionError, match="scale  MyScale: is not a layer that jaxviz knows"):
+        converters.convert_file(tmp_path / "net.keras")
+
+    def my_scale(call: Any) -> Any:
+        value = call.as_in_keras(call.input)
+        op = Scale(shape=(value.shape[-1],))
+        return call.emit(op, value, weights={"scale": call.weight("factors")})
+
+    converters.register("MyScale", my_scale)
+    try:
+        assert_same(converters.convert_file(tmp_path / "net.keras"), model)
+    finally:
+        del CUSTOM["MyScale"]
