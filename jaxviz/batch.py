@@ -13,17 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from jaxviz.ascent import State
-from jaxviz.atlas.columns import UnitStatus
 from jaxviz.bundle import Bundle
-from jaxviz.errors import ConfigError, ImageSizeError, LayerError
+from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms
 from jaxviz.objectives import Network
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
 from jaxviz.ranges import Units
-from jaxviz.spec import ModelSpec
+from jaxviz.rescue import attempts, unreachable
+from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
+from jaxviz.slots import Finished, Slots
+from jaxviz.status import Reason, UnitStatus
 from jaxviz.transforms import size_after
 
 #: JAX's generator for every key; named in the manifest.
@@ -33,9 +34,6 @@ PRNG = "threefry2x32"
 _CPU_CHUNK_BYTES = 24 << 20
 _CPU_CHUNK = (4, 16)
 _DEVICE_CHUNK = 64
-# Side of a picture that is to be looked at: small networks' patterns repeat within the one,
-# large ones' need no more than the other.
-_SMALLEST, _LARGEST = 64, 128
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,10 @@ class Render:
             units, before crop and display.
         scores: [unit] objective on `raw`.
         initial_scores: [unit] the same on the starting images.
-        status: [unit] `UnitStatus`: 1 done, 2 dead (no gradient at any step), 3 failed.
+        status: [unit] `UnitStatus`: 1 done, 2 dead, 3 failed, 4 rescued.
         channels: [unit] which channel each unit is.
+        reasons: [unit] `Reason`: why a unit is dead, or what rescued it.
+        steps: [unit] updates that were made.
     """
 
     images: Float[np.ndarray, "unit height width channels"]
@@ -58,6 +58,8 @@ class Render:
     initial_scores: Float[np.ndarray, " unit"]
     status: UInt8[np.ndarray, " unit"]
     channels: Int[np.ndarray, " unit"]
+    reasons: UInt8[np.ndarray, " unit"]
+    steps: Int[np.ndarray, " unit"]
 
 
 def render(
@@ -175,6 +177,8 @@ class LayerRenderer:
         layers = {node.layer for node in spec.upstream(targets)}
         self._params = jax.device_put({k: dict(v) for k, v in params.items() if k in layers})
         self._programs: dict[str, Program] = {}
+        self._model = model
+        self._never: np.ndarray | None = None
 
     def render_chunk(
         self, channels: Sequence[int], seed: int, init: np.ndarray | None = None
@@ -192,9 +196,57 @@ class LayerRenderer:
         numbers = np.asarray(channels, np.int32)
         if init is not None:
             init = np.broadcast_to(init, (len(numbers), *self.shape)).astype(np.float32)
-        work = _Work(self._program(self.preset), self._params, self.chunk)
-        keys = unit_keys(seed, self.layer, jnp.asarray(numbers))
-        return work.run(numbers, keys, init)
+        found = self._run(self.preset, numbers, seed, init)
+        status, reason = self._judge(found, self.preset), np.zeros(len(numbers), np.uint8)
+        for attempt in attempts(self.preset, self._network, self.layer):
+            again = np.flatnonzero((status == UnitStatus.DEAD) & ~self._unreachable(numbers))
+            if not len(again):
+                break
+            own = None if init is None or attempt.replicate else init[again]
+            other = self._run(attempt.preset, numbers[again], seed, own, attempt.replicate)
+            fires = (self._judge(other, attempt.preset) == UnitStatus.DONE) & (other.score != 0)
+            for all_units, some in zip(found, other, strict=True):
+                all_units[again[fires]] = some[fires]
+            status[again[fires]], reason[again[fires]] = UnitStatus.RESCUED, attempt.reason
+        dead = status == UnitStatus.DEAD
+        reason[dead] = Reason.NO_GRADIENT
+        if dead.any():
+            reason[dead & self._unreachable(numbers)] = Reason.UNREACHABLE
+        return Render(
+            images=found.shown,
+            raw=found.raw,
+            scores=found.score,
+            initial_scores=found.initial,
+            status=status,
+            channels=np.asarray(channels, np.int64),
+            reasons=reason,
+            steps=found.steps,
+        )
+
+    def _run(
+        self,
+        preset: Preset,
+        channels: np.ndarray,
+        seed: int,
+        init: np.ndarray | None,
+        replicate: int = 0,
+    ) -> Finished:
+        keys = unit_keys(seed, self.layer, jnp.asarray(channels), replicate)
+        return Slots(self._program(preset), self._params, self.chunk).run(channels, keys, init)
+
+    def _judge(self, found: Finished, preset: Preset) -> UInt8[np.ndarray, " unit"]:
+        """The status of finished units."""
+        finite = np.isfinite(found.score) & np.isfinite(found.raw).all(axis=(1, 2, 3))
+        # where the objective helps a unit along, a gradient alone does not mean that it fires
+        alive = found.responded & (self._program(preset).plain | (found.score != 0))
+        status = np.where(alive, UnitStatus.DONE, UnitStatus.DEAD)
+        return np.where(finite, status, UnitStatus.FAILED).astype(np.uint8)
+
+    def _unreachable(self, channels: np.ndarray) -> np.ndarray:
+        if self._never is None:
+            never = unreachable(self._model, self._network, self.layer, self.units)
+            self._never = never if len(never) else np.zeros(self.units_in_layer, bool)
+        return self._never[channels]
 
     def check_channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         """The channels asked for, or all; LayerError for those that do not exist."""
@@ -217,96 +269,27 @@ class LayerRenderer:
 
     def _check_seen(self, seen: tuple[int, int, int], targets: Sequence[str]) -> dict[str, Any]:
         """Shapes of everything upstream, for what transforms leave of the picture."""
-        if seen != self.shape and _fixed_size(self.spec, targets, self.shape[:2]):
+        if seen != self.shape and fixed_size(self.spec, targets, self.shape[:2]):
             raise ImageSizeError(
                 f"layer {self.layer!r} lies behind a dense layer and takes images of "
                 f"{self.shape[0]}×{self.shape[1]}, but the transforms of preset "
                 f"{self.preset.name!r} leave {seen[0]}×{seen[1]}",
                 hint="Take a preset whose transforms keep the size, such as the default.",
             )
-        return _shapes(self.spec, targets, seen)
+        return upstream_shapes(self.spec, targets, seen)
+
+    @property
+    def _network(self) -> Network:
+        # made anew, for a continued run is given the forms of the first
+        return Network(self.spec, self.forms, self.shape)
 
     def _program(self, preset: Preset) -> Program:
-        if preset.name not in self._programs:
-            network = Network(self.spec, self.forms, self.shape)
-            self._programs[preset.name] = Program(
-                network, self.layer, preset, self.units, self.shape, self.traces
+        key = preset.model_dump_json()
+        if key not in self._programs:
+            self._programs[key] = Program(
+                self._network, self.layer, preset, self.units, self.shape, self.traces
             )
-        return self._programs[preset.name]
-
-
-class _Work:
-    """A queue of units, and the slots of a chunk that they go through."""
-
-    def __init__(self, program: Program, params: Any, slots: int) -> None:
-        self.program, self.params, self.slots = program, params, slots
-
-    def run(self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None) -> Render:
-        """The pictures of all units, in the order of `channels`."""
-        self.channels, self.keys, self.init = channels, keys, init
-        self.done: dict[int, tuple[Any, ...]] = {}
-        stop, steps = self.program.preset.stop, self.program.preset.steps
-        stride = steps if stop is None else min(steps, stop.window)
-        waiting = list(range(len(channels)))
-        owner = np.full(self.slots, -1)
-        running, begun = self._fill(owner, waiting, None, np.zeros(self.slots, np.float32))
-        while (owner >= 0).any():
-            current = jnp.asarray(self.channels[np.maximum(owner, 0)])
-            running = self.program.advance(self.params, running, current, stride)
-            count, converged = jax.device_get((running.step, running.converged))
-            finished = (owner >= 0) & ((count >= steps) | converged)
-            if finished.any():
-                self._collect(finished, owner, running, current, begun)
-                owner[finished] = -1
-                if waiting:
-                    running, begun = self._fill(owner, waiting, running, begun)
-        parts = [self.done[unit] for unit in range(len(channels))]
-        raw, shown, scores, initial, responded = (
-            np.stack(values) for values in zip(*parts, strict=True)
-        )
-        return Render(
-            images=shown,
-            raw=raw,
-            scores=scores,
-            initial_scores=initial,
-            status=_status(raw, scores, responded, plain=self.program.plain),
-            channels=np.asarray(channels, np.int64),
-        )
-
-    def _fill(
-        self, owner: np.ndarray, waiting: list[int], running: State | None, begun: np.ndarray
-    ) -> tuple[State, np.ndarray]:
-        """Put the next units into the free slots; says also their starts' scores."""
-        free = owner < 0
-        for slot in np.flatnonzero(free)[: len(waiting)]:
-            owner[slot] = waiting.pop(0)
-        # a slot without a unit repeats the first, and nobody looks at it
-        units = np.where(owner >= 0, owner, owner.max(initial=0))
-        keys, channels = self.keys[units], jnp.asarray(self.channels[units])
-        if self.init is None:
-            fresh = self.program.start(self.params, keys)
-        else:
-            fresh = self.program.start_from(self.params, jnp.asarray(self.init[units]), keys)
-        scores = np.asarray(self.program.look(self.params, fresh, channels).score)
-        if running is not None:
-            fresh = self.program.merge(jnp.asarray(free), fresh, running)
-        return fresh, np.where(free, scores, begun)
-
-    def _collect(
-        self,
-        finished: np.ndarray,
-        owner: np.ndarray,
-        running: State,
-        channels: jax.Array,
-        begun: np.ndarray,
-    ) -> None:
-        view = jax.device_get(self.program.look(self.params, running, channels))
-        responded = np.asarray(running.responded)
-        for slot in np.flatnonzero(finished):
-            self.done[int(owner[slot])] = (
-                view.raw[slot], view.shown[slot], view.score[slot],
-                begun[slot], responded[slot],
-            )  # fmt: skip
+        return self._programs[key]
 
 
 def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) -> jax.Array:
@@ -324,81 +307,9 @@ def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) ->
     return jax.vmap(partial(jax.random.fold_in, key))(channels)
 
 
-def image_shape(
-    spec: ModelSpec, layer: str, preset: Preset, size: int | tuple[int, int] | None
-) -> tuple[int, int, int]:
-    """(height, width, channels) of the image to optimise for a layer.
-
-    Raises:
-        ConfigError: If the layer does not hang on one image.
-        ImageSizeError: If the size is too small, or a dense layer allows only one size.
-    """
-    inputs = spec.inputs_of([layer])
-    channels = inputs[0].shape[-1] if len(inputs) == 1 and len(inputs[0].shape) == 3 else None
-    if channels is None:
-        found = ", ".join(f"{i.name} {i.shape}" for i in inputs) or "no input"
-        raise ConfigError(
-            f"layer {layer!r} hangs on {found}; an atlas needs one image (height, width, channels)"
-        )
-    own = inputs[0].shape[:2]
-    fixed = _fixed_size(spec, [layer], own)
-    wanted = (size, size) if isinstance(size, int) else size
-    if wanted is None:
-        side = preset.size or min(max(own[0] or _LARGEST, _SMALLEST), _LARGEST)
-        wanted = fixed or (side, side)
-    if fixed is not None and wanted != fixed:
-        raise ImageSizeError(
-            f"layer {layer!r} lies behind a dense layer and takes images of "
-            f"{fixed[0]}×{fixed[1]}, not {wanted[0]}×{wanted[1]}",
-            hint="Leave out --size.",
-        )
-    _shapes(spec, [layer], (*wanted, channels))
-    return (*wanted, channels)
-
-
-def _shapes(spec: ModelSpec, targets: Sequence[str], shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Shapes upstream; ImageSizeError with the least size that works if this one does not."""
-    try:
-        return spec.shapes(shape, targets=targets)
-    except ImageSizeError as error:
-        least = spec.least_image_size(targets[0])
-        hint = f"The least size that works is {least}: --size {least}." if least else ""
-        raise ImageSizeError(error.summary, details=error.details, hint=hint) from None
-
-
-def _fixed_size(
-    spec: ModelSpec, targets: Sequence[str], own: tuple[int | None, ...]
-) -> tuple[int, int] | None:
-    """The model's own input size, if a layer depends on weights that fit no other."""
-    height, width = own
-    if height is None or width is None:
-        return None
-    channels = spec.inputs_of(targets)[0].shape[-1]
-    shapes = spec.shapes((height, width, channels), targets=targets)
-    try:
-        other = spec.shapes((2 * height, 2 * width, channels), targets=targets)
-        for node in spec.upstream(targets):
-            before = node.op.weight_shapes(*(shapes[i] for i in node.inputs))
-            if before != node.op.weight_shapes(*(other[i] for i in node.inputs)):
-                return height, width
-    except (ImageSizeError, ValueError):
-        return height, width
-    return None
-
-
 def _default_chunk(shapes: dict[str, Any], units: int) -> int:
     if jax.default_backend() != "cpu":
         return min(_DEVICE_CHUNK, units)
     largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
     low, high = _CPU_CHUNK
     return min(max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest))), units)
-
-
-def _status(
-    raw: np.ndarray, scores: np.ndarray, responded: np.ndarray, *, plain: bool
-) -> UInt8[np.ndarray, " unit"]:
-    finite = np.isfinite(scores) & np.isfinite(raw).all(axis=(1, 2, 3))
-    # where the objective helps a unit along, a gradient alone does not mean that it fires
-    alive = responded & (plain | (scores != 0))
-    status = np.where(alive, UnitStatus.DONE, UnitStatus.DEAD)
-    return np.where(finite, status, UnitStatus.FAILED).astype(np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxviz.ascent import Ascent, State, View
 from jaxviz.model.graph import Params
+from jaxviz.model.ops.leaky import leaky_forms
 from jaxviz.objectives import Network, Objective, Seen
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
@@ -58,31 +60,52 @@ class Program:
         self.start: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start))
         self.start_from: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start_from))
         self.look: Callable[..., View] = jax.jit(self._vmapped("look", Ascent.look))
-        step = self._vmapped("step", Ascent.step)
-        self._step = jax.jit(step, donate_argnums=1)
-        self._steps = jax.jit(partial(_repeat, step), donate_argnums=1)
+        self._stages = [self._step_stages(network)]
+        if preset.redirect:
+            forms = leaky_forms(network.spec, network.forms)
+            self._stages.insert(0, self._step_stages(replace(network, forms=forms)))
         self.merge = jax.jit(_merge, donate_argnums=2)
 
-    def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
-        """So many steps of every unit that is not finished."""
-        # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
-        if jax.default_backend() != "cpu":
-            return self._steps(params, state, channels, count)
-        for number in range(count):
-            state = self._step(params, state, channels)
-            if number % 8 == 7:  # so that an interrupt finds little work under way
-                state.responded.block_until_ready()
+    def advance(
+        self, params: Params, state: State, channels: jax.Array, begin: int, count: int
+    ) -> State:
+        """So many steps of every unit that is not finished.
+
+        Args:
+            params: The network's weights.
+            state: Of all units of the chunk; given up.
+            channels: [unit] channel numbers.
+            begin: Steps already done, where the first steps differ from the rest.
+            count: Steps to do.
+        """
+        early = max(0, min(count, self.preset.redirect - begin))
+        counts = (early, count - early)[-len(self._stages) :]
+        for (step, steps), some in zip(self._stages, counts, strict=True):
+            # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
+            if jax.default_backend() != "cpu":
+                state = steps(params, state, channels, some)
+                continue
+            for number in range(some):
+                state = step(params, state, channels)
+                if number % 8 == 7:  # so that an interrupt finds little work under way
+                    state.responded.block_until_ready()
         return state
 
-    def _ascent(self, params: Params) -> Ascent:
+    def _step_stages(self, network: Network) -> tuple[Callable[..., State], Callable[..., State]]:
+        step = self._vmapped("step", Ascent.step, network)
+        repeated = partial(_repeat, step)
+        return jax.jit(step, donate_argnums=1), jax.jit(repeated, donate_argnums=1)
+
+    def _ascent(self, network: Network, params: Params) -> Ascent:
         def measured(objective: Objective) -> Any:
-            return partial(self._value, objective, params)
+            return partial(self._value, network, objective, params)
 
         objective, score = measured(self.preset.objective), measured(self._score)
         return Ascent(objective=objective, score=score, **self._common)
 
     def _value(
         self,
+        network: Network,
         objective: Objective,
         params: Params,
         image: jax.Array,
@@ -91,13 +114,16 @@ class Program:
         channel: jax.Array,
         progress: jax.Array,
     ) -> jax.Array:
-        seen = Seen(self._network, params, image, picture, latent, self._layer, channel)
+        seen = Seen(network, params, image, picture, latent, self._layer, channel)
         return objective.value(seen)
 
-    def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
+    def _vmapped(
+        self, name: str, stage: Callable[..., Any], network: Network | None = None
+    ) -> Callable[..., Any]:
         def run(params: Mapping[str, Any], *arguments: Any) -> Any:
             self._traces[name] += 1
-            return jax.vmap(partial(stage, self._ascent(params)))(*arguments)
+            ascent = self._ascent(network or self._network, params)
+            return jax.vmap(partial(stage, ascent))(*arguments)
 
         return run
 

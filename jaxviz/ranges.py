@@ -87,24 +87,24 @@ class Units:
     high: float
     network: InputRange | None
 
-    def to_network(self, image: jax.Array) -> jax.Array:
+    def to_network(self, image: jax.Array | np.ndarray) -> jax.Array:
         """[height, width, channels] in the preset's units -> in the network's."""
         if self.network is None:
-            return image
+            return jnp.asarray(image)
         scale, offset = self._affine()
         if self.network.order == "bgr":
             image = jnp.flip(image, axis=-1)
         return image * scale + offset
 
-    def from_network(self, raw: jax.Array) -> jax.Array:
+    def from_network(self, raw: jax.Array | np.ndarray) -> jax.Array:
         """The inverse of `to_network`."""
         if self.network is None:
-            return raw
+            return jnp.asarray(raw)
         scale, offset = self._affine()
         image = (raw - offset) / scale
         return jnp.flip(image, axis=-1) if self.network.order == "bgr" else image
 
-    def to_display(self, raw: jax.Array) -> jax.Array:
+    def to_display(self, raw: jax.Array | np.ndarray) -> jax.Array:
         """In the network's units -> 0 (black) to 1 (white), not clipped, channels as RGB."""
         return (self.from_network(raw) - self.low) / (self.high - self.low)
 

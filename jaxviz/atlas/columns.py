@@ -2,53 +2,14 @@
 
 To add a measure (a gain, a selectivity, a reason code), add a `Column` to `VALUES`:
 the store makes its array, the writer asks for it, the reader offers it, and the
-page lists it and sorts by it. To add a status, add it to `UnitStatus`.
+page lists it and sorts by it. To add a status, add it to `jaxviz.status.UnitStatus`.
 """
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
-
-class UnitStatus(enum.IntEnum):
-    """How far a unit is. Every code but `PENDING` is final.
-
-    Example:
-        >>> UnitStatus(2).label, [s.label for s in UnitStatus if s.final]
-        ('dead', ['done', 'dead', 'failed'])
-    """
-
-    #: Not rendered yet; also what a chunk that was never written reads as.
-    PENDING = 0
-    DONE = 1
-    #: No gradient at any step, so the picture is its start.
-    DEAD = 2
-    #: The score or the picture was not finite.
-    FAILED = 3
-
-    @property
-    def label(self) -> str:
-        """The status in lower case, as people and the manifest see it."""
-        return self.name.lower()
-
-    @property
-    def colour(self) -> str:
-        """Its colour on sheets and pages; in grey and for every eye a word stands beside it."""
-        return _COLOURS[self]
-
-    @property
-    def final(self) -> bool:
-        """Whether a unit with this status is finished with."""
-        return self is not UnitStatus.PENDING
-
-
-_COLOURS = {
-    UnitStatus.PENDING: "#7d8590",
-    UnitStatus.DONE: "#57b894",
-    UnitStatus.DEAD: "#eba63c",
-    UnitStatus.FAILED: "#f2667a",
-}
+from jaxviz.status import UnitStatus
 
 
 @dataclass(frozen=True, kw_only=True)

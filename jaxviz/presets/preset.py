@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from jaxviz.ascent import Stop
 from jaxviz.display import Display
@@ -33,6 +41,7 @@ class Preset(BaseModel):
         keep_transformed: Whether the picture stays as the transforms leave it.
         draws: Transformed pictures that one step averages over.
         optimizer: How the latent is updated.
+        redirect: Steps at the start whose gradients pass through closed activations.
         stop: When a unit counts as converged; None takes all steps.
         keep: Whether the result is the last iterate or the best.
         rescue: Whether units without a gradient are tried again in other ways.
@@ -52,6 +61,7 @@ class Preset(BaseModel):
     keep_transformed: bool = False
     draws: PositiveInt = 1
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
+    redirect: NonNegativeInt = 0
     stop: Stop | None = None
     keep: Literal["last", "best"] = "last"
     rescue: bool = False
