@@ -11,6 +11,9 @@ from jaxviz.atlas.columns import UnitStatus
 from jaxviz.atlas.layout import Box, Layout, layout_of
 from jaxviz.atlas.manifest import LayerPlan
 
+#: Their pictures are dimmed and hatched, because they are no result.
+MARKED = frozenset([UnitStatus.DEAD, UnitStatus.FAILED])
+
 _BACKGROUND = "#14161a"
 _EMPTY = "#1b1e23"
 _FRAME = "#3a4048"
@@ -94,7 +97,7 @@ def _tile(picture: Image.Image, box: Box, state: UnitStatus) -> Image.Image:
     larger = box.width >= picture.width and box.height >= picture.height
     how = Image.Resampling.NEAREST if larger else Image.Resampling.LANCZOS
     tile = picture.resize((box.width, box.height), how)
-    if state is UnitStatus.DONE:
+    if state not in MARKED:
         return tile
     tile = Image.blend(Image.new(tile.mode, tile.size, _BACKGROUND), tile, _DIMMED)
     # Dead and failed lean to opposite sides, for grey sheets and for every eye.

@@ -114,7 +114,7 @@ function frame(layer, unit) {
     Object.assign(canvas, { layer, unit });
     box.append(canvas);
     if (Math.max(layer.width, layer.height) <= 64) box.classList.add("crisp");
-    if (status.label !== DONE) {
+    if (status.marked) {
       box.classList.add("marked");
       box.dataset.status = status.label;
     }

@@ -61,7 +61,7 @@ function card(layer) {
   const strip = make("div", { className: "strip" });
   const order = layer.channels
     .map((_, unit) => unit)
-    .filter((unit) => label(layer, unit) === DONE)
+    .filter((unit) => label(layer, unit) !== PENDING && !statuses.get(layer.status[unit]).marked)
     .sort((a, b) => layer.values[best][b] - layer.values[best][a]);
   for (const unit of order.slice(0, 24)) {
     strip.append(make("div", {}, frame(layer, unit)));

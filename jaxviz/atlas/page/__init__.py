@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
 from jaxviz.atlas.manifest import LayerRecord, Manifest
+from jaxviz.atlas.sheet import MARKED
 
 PAGE_FILE = "index.html"
 _PLACE = re.compile("@@([A-Z]+)@@")
@@ -36,7 +37,10 @@ def render_page(manifest: Manifest, values: Mapping[str, Mapping[str, np.ndarray
     """
     document = {
         **manifest.model_dump(mode="json", exclude={"format", "layers"}),
-        "statuses": [{"code": s, "label": s.label, "colour": s.colour} for s in UnitStatus],
+        "statuses": [
+            {"code": s, "label": s.label, "colour": s.colour, "marked": s in MARKED}
+            for s in UnitStatus
+        ],
         "columns": [{"name": c.name, "title": c.title, "meaning": c.meaning} for c in VALUES],
         "layers": [_layer(entry, values[entry.plan.name]) for entry in manifest.layers],
     }
