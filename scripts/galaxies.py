@@ -77,8 +77,10 @@ def galaxy(kind: str, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     """
     centre = tuple(size / 2 - 0.5 + rng.normal(0, 0.03 * size, 2))
     frame = _Frame.at(size, centre, rng.uniform(0, np.pi))
-    scale = size * rng.uniform(0.75, 1.25)
+    scale = size * rng.uniform(0.55, 1.25)
     scene = _KINDS[kind](frame, scale, rng)
+    # Dust and redshift redden a whole galaxy, so that colour alone does not give its class away.
+    scene *= np.exp(rng.normal(0, 0.12) * np.array([1.0, 0.0, -1.0]))
     scene *= rng.uniform(0.7, 1.5) / np.quantile(scene.mean(axis=-1), 0.97)
     return _observe(scene + _field(size, rng), rng)
 
@@ -96,31 +98,31 @@ def sample(count: int, seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndar
 
 
 def _elliptical(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray:
-    ratio = rng.uniform(0.5, 1.0)
+    ratio = rng.uniform(0.4, 1.0)
     # de Vaucouleurs-like: a bright core in a halo that fades for ever
-    profile = sersic(frame.radius(ratio), scale * rng.uniform(0.08, 0.16), rng.uniform(3.0, 6.0))
+    profile = sersic(frame.radius(ratio), scale * rng.uniform(0.08, 0.17), rng.uniform(2.0, 6.0))
     return profile[..., None] * _tinted(_OLD, rng)
 
 
 def _lenticular(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray:
     ratio = rng.uniform(0.3, 0.85)
-    disc = sersic(frame.radius(ratio), scale * rng.uniform(0.15, 0.22), rng.uniform(0.5, 0.9))
+    disc = sersic(frame.radius(ratio), scale * rng.uniform(0.12, 0.2), rng.uniform(0.7, 1.1))
     bulge = sersic(frame.radius(max(ratio, 0.7)), scale * rng.uniform(0.03, 0.05), 2.0)
-    scene = _add((disc, 0.8, _MIXED * 0.5 + _OLD * 0.5), (bulge, rng.uniform(1.8, 4.0), _OLD))
+    scene = _add((disc, 0.8, _MIXED * 0.5 + _OLD * 0.5), (bulge, rng.uniform(1.0, 5.0), _OLD))
     if rng.random() < 0.35:
         scene += _bar(frame, ratio, scale * 0.12)[..., None] * _OLD
     return scene * _tinted(np.ones(3), rng)
 
 
 def _spiral(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray:
-    ratio = rng.uniform(0.4, 1.0)
+    ratio = rng.uniform(0.3, 1.0)
     radius, azimuth = frame.radius(ratio), frame.azimuth(ratio)
     arms, pitch = rng.choice([2, 2, 2, 3, 4]), np.radians(rng.uniform(12, 28))
     turn = rng.choice([-1, 1])
     # Arms wobble: a slow wave along the arm, and flocculence that differs arm by arm.
     wobble = 0.35 * np.sin(2.3 * np.log(radius + 1) + rng.uniform(0, 6.28))
     phase = azimuth + turn * np.log((radius + 1) / scale) / np.tan(pitch) + wobble
-    ridge = np.exp(rng.uniform(2.0, 4.5) * (np.cos(arms * phase) - 1))
+    ridge = np.exp(rng.uniform(1.0, 4.5) * (np.cos(arms * phase) - 1))
     extent = scale * rng.uniform(0.17, 0.24)
     disc = sersic(radius, extent, 1.0)
     begin = 1 / (1 + np.exp(-(radius - 0.25 * extent) / (0.05 * scale)))
@@ -129,8 +131,8 @@ def _spiral(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray
     knots = np.clip(grain - 0.9, 0, None) * spiral
     bulge = sersic(frame.radius(max(ratio, 0.75)), scale * rng.uniform(0.025, 0.05), 2.0)
     scene = _add(
-        (disc, 0.35, _MIXED),
-        (spiral, rng.uniform(1.5, 2.8), _YOUNG),
+        (disc, rng.uniform(0.35, 0.9), _MIXED),
+        (spiral, rng.uniform(0.4, 2.6), _YOUNG),
         (knots, 3.0, _NEBULA),
         (bulge, rng.uniform(0.8, 2.0), _OLD),
     )
@@ -142,7 +144,7 @@ def _spiral(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray
 
 
 def _edge_on(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray:
-    height = scale * rng.uniform(0.02, 0.04)
+    height = scale * rng.uniform(0.02, 0.05)
     length = scale * rng.uniform(0.09, 0.15)
     warp = rng.normal(0, 0.06) * frame.x * np.abs(frame.x) / scale
     y = frame.y - warp
@@ -228,7 +230,7 @@ def _field(size: int, rng: np.random.Generator) -> np.ndarray:
 def _observe(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The telescope and the stretch."""
     seen = np.clip(_blur(scene, rng.uniform(0.7, 1.3)), 0, None)
-    photons = rng.uniform(150, 600)
+    photons = rng.uniform(40, 400)
     sky = 0.05
     counts = rng.poisson((seen + sky) * photons) / photons - sky
     counts = counts + rng.normal(0, 0.012, counts.shape)
