@@ -18,6 +18,7 @@ from jaxviz.errors import ModelFileError
 
 _LARGEST_CONFIG = 64 << 20
 _DEEPEST_NESTING = 40
+_DEEPEST_JSON = 300
 _T = TypeVar("_T")
 
 
@@ -26,11 +27,22 @@ def parse_json(text: bytes | str, what: str) -> Any:
     if len(text) > _LARGEST_CONFIG:
         raise ModelFileError(f"{what} is larger than any architecture ({_LARGEST_CONFIG} bytes)")
     try:
-        return json.loads(text)
+        document = json.loads(text)
     except RecursionError:
         raise ModelFileError(f"{what} is nested too deeply") from None
     except ValueError as error:
         raise ModelFileError(f"{what} is not valid JSON: {error}") from None
+    level = [document]
+    for _ in range(_DEEPEST_JSON):  # what follows calls itself once a level
+        level = [
+            item
+            for value in level
+            if isinstance(value, list | dict)
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+    if level:
+        raise ModelFileError(f"{what} is nested too deeply")
+    return document
 
 
 def parse_version(text: object) -> tuple[int, ...]:

@@ -28,6 +28,8 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 _HARMLESS_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _REQUIRED = object()
+#: No real layer is larger, and what it takes to lower one is bounded by it.
+_LARGEST_AXIS = 1 << 24
 
 
 class Unsupported(JaxvizError):
@@ -243,6 +245,8 @@ class LayerCall:
         known = None
         if all(value.known is not None for value in inputs):
             known = op.output_shape(*(value.shape for value in inputs))
+            if any(n is not None and n > _LARGEST_AXIS for n in known):
+                self.refuse(f"makes an axis of {max(n or 0 for n in known)} positions")
         name = f"{self.base}/{stage}" if stage else self.base
         while name in self.taken:
             stage += "~"

@@ -107,8 +107,9 @@ def _transposed_crop(
     if extra is None:
         before = max(reach - stride, 0) // 2
         return before, reach - stride - before
-    half = reach // 2
-    return half, reach - 1 - 2 * half + half - extra
+    surplus = reach - reach % 2 - extra
+    before = max(surplus, 0) // 2
+    return before, surplus - before
 
 
 @converts("Dense")

@@ -1,0 +1,282 @@
+"""Whatever is done to a model file, it converts or ends in a JaxvizError, and soon.
+
+500 cases by default; `--slow` (the marker) runs 10,000. Each is reproduced by its seed.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import random
+import resource
+import shutil
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import converters
+from converters.config import parse_model
+from converters.keras_file import read
+from converters.lower import convert
+from converters.network import Network
+from jaxviz import bundle as bundles
+from jaxviz.errors import JaxvizError
+from jaxviz.spec import Source
+
+#: No case may take longer; a spinning HDF5 library is stopped after 5 seconds of its time.
+LONGEST = 60.0
+LARGEST = 1 << 30
+NASTY: tuple[Any, ...] = (
+    None, True, False, -1, 0, 1, 2, 7, 1 << 31, 1 << 70, -(1 << 70), 0.5, -0.0, 1e308, float("nan"),
+    float("inf"), "", "valid", "same", "relu", "\ud800", "a" * 5000, "../../etc/passwd", "\x00",
+    [], {}, [[]], [None], [0, 0], [-1, 1], ["a", 0, 0], {"class_name": "Lambda", "config": {}},
+    {"class_name": "__keras_tensor__", "config": {}}, "Conv2D", "Functional", "Sequential",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def specimens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with most kinds of layer in every format."""
+    keras = pytest.importorskip("keras")
+    folder = tmp_path_factory.mktemp("specimens")
+    layers = keras.layers
+    inner = keras.Sequential(
+        [layers.Input((8, 8, 4)), layers.SeparableConv2D(4, 3, padding="same"), layers.PReLU()],
+        name="inner",
+    )
+    image = layers.Input((8, 8, 3), name="image")
+    shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="shared")
+    x = layers.BatchNormalization()(layers.Conv2D(3, 1, groups=1)(image))
+    x = layers.Add()([shared(image), shared(x)])
+    x = inner(layers.UpSampling2D(2)(layers.MaxPooling2D(2)(x)))
+    x = layers.LayerNormalization()(x) * 0.5 + 1.0
+    x = layers.Concatenate()([x, layers.ZeroPadding2D(1)(layers.Cropping2D(1)(x))])
+    x = layers.Conv2DTranspose(4, 3, strides=2)(x)[:, 1:, ::2]
+    x = layers.Dense(3, activation="softmax")(layers.Flatten()(x))
+    model = keras.Model(image, x, name="net")
+    model.save(folder / "net.keras")
+    model.save(folder / "net.h5")
+    bundles.save(converters.convert_file(folder / "net.keras"), folder / "net.bundle")
+    _tensorflow_js(converters.convert_file(folder / "net.keras"), model, folder / "tfjs")
+    return folder
+
+
+def _tensorflow_js(bundle: Any, model: Any, folder: Path) -> None:
+    folder.mkdir()
+    entries, data = [], b""
+    for layer, arrays in bundle.weights.items():
+        for name, array in arrays.items():
+            shape = list(array.shape)
+            entries.append({"name": f"{layer}/{name}", "shape": shape, "dtype": "float32"})
+            data += np.ascontiguousarray(array).tobytes()
+    (folder / "a.bin").write_bytes(data)
+    document = {
+        "modelTopology": {"keras_version": "3.0", "model_config": json.loads(model.to_json())},
+        "weightsManifest": [{"paths": ["a.bin"], "weights": entries}],
+    }
+    (folder / "model.json").write_text(json.dumps(document))
+
+
+def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
+    """Some bytes changed, cut out, doubled, or everything after a point lost."""
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at = rng.randrange(len(data)) if data else 0
+        kind = rng.randrange(6)
+        if kind == 0:
+            data[at : at + 1] = bytes([rng.randrange(256)])
+        elif kind == 1:
+            data[at : at + 8] = rng.choice([b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7])
+        elif kind == 2:
+            del data[at : at + rng.randrange(64)]
+        elif kind == 3:
+            data[at:at] = data[at : at + rng.randrange(64)]
+        elif kind == 4 and data:
+            data[at] ^= 1 << rng.randrange(8)
+        elif rng.random() < 0.2:
+            del data[at:]
+    return bytes(data)
+
+
+def mutate_json(document: Any, rng: random.Random) -> Any:
+    """The same document with some values replaced, removed, or exchanged with others."""
+    document = copy.deepcopy(document)
+    for _ in range(rng.choice([1, 1, 1, 2, 5])):
+        places: list[tuple[Any, Any]] = []
+        stack = [document]
+        while stack:
+            value = stack.pop()
+            keys = value.keys() if isinstance(value, dict) else range(len(value))
+            for key in keys:
+                places.append((value, key))
+                if isinstance(value[key], dict | list):
+                    stack.append(value[key])
+        if not places:
+            break
+        holder, key = rng.choice(places)
+        kind = rng.randrange(4)
+        if kind == 0:
+            del holder[key]
+        elif kind == 1:
+            other, where = rng.choice(places)
+            holder[key] = copy.deepcopy(
+                other.get(where) if isinstance(other, dict) else holder[key]
+            )
+        elif kind == 2 and isinstance(holder, list):
+            holder.append(copy.deepcopy(holder[key]))
+        else:
+            holder[key] = copy.deepcopy(rng.choice(NASTY))
+    return document
+
+
+Case = Callable[[Path, Path, random.Random], Any]
+
+
+def _bytes_of(name: str) -> Case:
+    def case(specimens: Path, folder: Path, rng: random.Random) -> Any:
+        path = folder / name
+        path.write_bytes(mutate_bytes((specimens / name).read_bytes(), rng))
+        return converters.convert_file(path)
+
+    return case
+
+
+def _config_in_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    """Its arrays are those of the specimen, read once: what is tried is the architecture."""
+    network, store, _ = _cached(specimens)
+    with zipfile.ZipFile(specimens / "net.keras") as archive:
+        document = mutate_json(json.loads(archive.read("config.json")), rng)
+    changed = parse_model(document, network.keras)
+    return convert(changed, store, Source(file="net.keras"))
+
+
+_CACHE: dict[Path, tuple[Network, Any, Source]] = {}
+
+
+def _cached(specimens: Path) -> tuple[Network, Any, Source]:
+    if specimens not in _CACHE:
+        _CACHE[specimens] = read(specimens / "net.keras")
+    return _CACHE[specimens]
+
+
+def _tensorflow_js_json(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    shutil.copy(specimens / "tfjs/a.bin", folder)
+    document = mutate_json(json.loads((specimens / "tfjs/model.json").read_text()), rng)
+    (folder / "model.json").write_text(json.dumps(document))
+    return converters.convert_file(folder / "model.json")
+
+
+def _tensorflow_js_bytes(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    for name in ("a.bin", "model.json"):
+        content = (specimens / "tfjs" / name).read_bytes()
+        (folder / name).write_bytes(mutate_bytes(content, rng) if rng.random() < 0.6 else content)
+    return converters.convert_file(folder)
+
+
+def _bundle_spec(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    shutil.copytree(specimens / "net.bundle", folder / "net.bundle")
+    spec = folder / "net.bundle" / bundles.SPEC_FILE
+    spec.write_text(json.dumps(mutate_json(json.loads(spec.read_text()), rng)))
+    return bundles.load(folder / "net.bundle")
+
+
+def _bundle_bytes(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    shutil.copytree(specimens / "net.bundle", folder / "net.bundle")
+    files = sorted(path for path in (folder / "net.bundle").rglob("*") if path.is_file())
+    file = rng.choice(files)
+    file.write_bytes(mutate_bytes(file.read_bytes(), rng))
+    return bundles.load(folder / "net.bundle")
+
+
+def _random_graph(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    """A graph of real layers put together without sense."""
+    network, store, _ = _cached(specimens)
+    with zipfile.ZipFile(specimens / "net.keras") as archive:
+        document = json.loads(archive.read("config.json"))
+    layers = document["config"]["layers"]
+    names = [layer["name"] for layer in layers]
+    for layer in rng.sample(layers, k=rng.randint(1, len(layers))):
+        for node in layer["inbound_nodes"]:
+            for tensor in _tensors(node):
+                if rng.random() < 0.3:
+                    tensor["keras_history"][:] = [rng.choice(names), rng.choice([0, 0, 1]), 0]
+    return convert(parse_model(document, network.keras), store, Source(file="net.keras"))
+
+
+def _tensors(value: Any) -> list[Any]:
+    if isinstance(value, dict) and "keras_history" in value:
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [found for item in items for found in _tensors(item)]
+
+
+#: (case, of 500 cases how many). Those that start a process are the slowest.
+CASES: tuple[tuple[Case, int], ...] = (
+    (_config_in_zip, 160),
+    (_random_graph, 60),
+    (_tensorflow_js_json, 100),
+    (_tensorflow_js_bytes, 50),
+    (_bytes_of("net.keras"), 40),
+    (_bytes_of("net.h5"), 40),
+    (_bundle_spec, 30),
+    (_bundle_bytes, 20),
+)
+
+
+def _peak() -> int:
+    """The most memory that this process has ever taken, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder() -> Iterator[None]:
+    before = tempfile.tempdir
+    yield
+    tempfile.tempdir = before
+
+
+def run(specimens: Path, tmp_path: Path, factor: int) -> dict[str, int]:
+    """Every case `factor` times as often as listed; returns how they ended."""
+    ended = {"converted": 0, "refused": 0}
+    _cached(specimens)
+    before = _peak()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    tempfile.tempdir = str(temporary)
+    for number, (case, count) in enumerate(CASES):
+        for seed in range(count * factor):
+            folder = tmp_path / f"{number}-{seed}"
+            folder.mkdir()
+            begin = time.monotonic()
+            try:
+                case(specimens, folder, random.Random(f"{number}/{seed}"))
+                ended["converted"] += 1
+            except JaxvizError:
+                ended["refused"] += 1
+            except Exception as error:
+                raise AssertionError(f"case {number}, seed {seed}: {error!r}") from error
+            assert time.monotonic() - begin < LONGEST, (number, seed)
+            shutil.rmtree(folder)
+    assert _peak() - before < LARGEST, "a case took too much memory"
+    print(f"{ended}, {(_peak() - before) >> 20} MB")
+    gc.collect()
+    assert not list(temporary.iterdir()), "temporary files are left behind"
+    return ended
+
+
+def test_500_damaged_models(specimens: Path, tmp_path: Path) -> None:
+    ended = run(specimens, tmp_path, factor=1)
+    assert sum(ended.values()) == 500
+    assert min(ended.values()) > 25, ended
+
+
+@pytest.mark.slow
+def test_10000_damaged_models(specimens: Path, tmp_path: Path) -> None:
+    run(specimens, tmp_path, factor=20)
