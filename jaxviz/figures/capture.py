@@ -1,0 +1,280 @@
+"""What the layers of a network answer to images: one forward pass, all taps, in batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxviz.errors import ConfigError, LayerError
+from jaxviz.model import Model
+from jaxviz.model.graph import run
+from jaxviz.names import encode
+from jaxviz.recipe import match_layers
+from jaxviz.spec import Activation, Affine, BatchNorm, Identity, ModelSpec, Pool, Scale
+
+Select = Literal["first", "strongest", "variance"]
+SELECTIONS = ("first", "strongest", "variance")
+BATCH = 32
+# What may stand between a convolution and its activation.
+_BETWEEN = (BatchNorm, Affine, Scale, Identity)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Activations of several layers for several images.
+
+    Attributes:
+        maps: {layer: float32 [image, …, channel]}.
+        output: float32 [image, …], the network's (first) output.
+    """
+
+    maps: dict[str, np.ndarray]
+    output: np.ndarray
+
+
+def capture(model: Model, images: np.ndarray, layers: Sequence[str]) -> Captured:
+    """Run images through a network and keep what these layers give.
+
+    Args:
+        model: The network.
+        images: [image, height, width, channel] in its input units.
+        layers: Names of taps.
+
+    Example:
+        >>> import jaxviz
+        >>> model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
+        >>> seen = capture(model, np.zeros((2, *model.input_shape)), ["conv1"])
+        >>> seen.output.shape
+        (2, 5)
+    """
+    parts = list(_batches(model, images, layers, BATCH))
+    return Captured(
+        {name: np.concatenate([maps[name] for _, maps in parts]) for name in layers},
+        np.concatenate([output for output, _ in parts]),
+    )
+
+
+def save_arrays(
+    model: Model,
+    images: np.ndarray,
+    layers: Sequence[str],
+    path: str | os.PathLike[str],
+    *,
+    names: Sequence[str] = (),
+    batch: int = BATCH,
+) -> Path:
+    """Write the numbers behind the pictures: every channel of every named layer.
+
+    Args:
+        model: The network.
+        images: [image, height, width, channel] in its input units.
+        layers: Names of taps.
+        path: `.npz` holds one array a layer; `.zarr` is a Zarr v3 group, written batch by
+            batch, for more images than fit in memory. In both an array is called by the
+            encoded layer name (`jaxviz.names.encode`), and `output` is the network's.
+        names: What the images are called; kept beside the arrays.
+        batch: Images computed at once.
+
+    Raises:
+        ConfigError: If the ending is another, or the place cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npz":
+            seen = capture(model, images, layers)
+            arrays = {encode(name): maps for name, maps in seen.maps.items()}
+            extra = {"output": seen.output, "layers": np.array(layers), "images": np.array(names)}
+            np.savez_compressed(path, **extra, **arrays)  # type: ignore[arg-type]
+        elif path.suffix == ".zarr":
+            _write_zarr(model, images, layers, path, names, batch)
+        else:
+            raise ConfigError(f"cannot write arrays as {path.name!r}", hint="Endings: .npz, .zarr.")
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    return path
+
+
+def _write_zarr(
+    model: Model,
+    images: np.ndarray,
+    layers: Sequence[str],
+    path: Path,
+    names: Sequence[str],
+    batch: int,
+) -> None:
+    import tensorstore
+
+    from jaxviz.atlas.store import make_group
+
+    if path.exists():
+        raise ConfigError(f"{str(path)!r} exists already", hint="Choose another name.")
+    make_group(path, {"layers": {encode(name): name for name in layers}, "images": list(names)})
+    stores: dict[str, tensorstore.TensorStore] = {}
+    start = 0
+    for output, maps in _batches(model, images, layers, batch):
+        for key, array in {"output": output, **{encode(n): maps[n] for n in layers}}.items():
+            if key not in stores:
+                chunk = [batch, *array.shape[1:]]
+                stores[key] = tensorstore.open(
+                    {
+                        "driver": "zarr3",
+                        "kvstore": {"driver": "file", "path": f"{(path / key).absolute()}/"},
+                    },
+                    create=True,
+                    dtype=tensorstore.float32,
+                    shape=[len(images), *array.shape[1:]],
+                    chunk_layout=tensorstore.ChunkLayout(chunk_shape=chunk),
+                ).result()
+            stores[key][start : start + len(array)].write(array).result()
+        start += len(output)
+
+
+def _batches(
+    model: Model, images: np.ndarray, layers: Sequence[str], batch: int
+) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
+    spec = model.spec
+    for name in layers:
+        spec.node(name)
+    wanted = tuple(dict.fromkeys([spec.outputs[0], *layers]))
+    spec.shapes(np.shape(images)[1:])
+    size = min(batch, len(images))
+    forward = jax.jit(lambda arrays, x: run(spec, arrays, {spec.inputs[0].name: x}, wanted))
+    for start in range(0, len(images), size):
+        part = np.asarray(images[start : start + size], np.float32)
+        # The last batch is filled up, so that one program serves them all.
+        padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+        values = {k: np.asarray(v)[: len(part)] for k, v in forward(model.arrays(), padded).items()}
+        yield values[spec.outputs[0]], values
+
+
+def map_layers(spec: ModelSpec, patterns: Sequence[str] = (), most: int = 12) -> tuple[str, ...]:
+    """The layers whose maps are shown: those named, else convolutions and pooling.
+
+    Of more than `most` that nobody named, that many evenly spread ones are taken.
+
+    Raises:
+        LayerError: If a pattern matches nothing, or a layer has no maps.
+    """
+    if patterns:
+        layers = match_layers(spec, patterns)
+    else:
+        pools = {n.name for n in spec.nodes if isinstance(n.op, Pool)}
+        wanted = {*spec.convolutions, *pools}
+        layers = tuple(n for n in spec.layer_names if n in wanted and _spatial(spec, n))
+        if len(layers) > most:
+            places = np.linspace(0, len(layers) - 1, most).round().astype(int)
+            layers = tuple(layers[i] for i in places)
+        if not layers:
+            raise LayerError(f"model {spec.name!r} has no layer with maps of height and width")
+    check_spatial(spec, layers)
+    return layers
+
+
+def check_spatial(spec: ModelSpec, layers: Sequence[str]) -> None:
+    """Raise LayerError, naming each, if the output of a layer is not maps [height, width]."""
+    shapes = spec.shapes()
+    bad = [
+        f"{name}: its output is {'×'.join(str(n or 'any') for n in shapes[name])}"
+        for name in layers
+        if spec.node(name) and not _spatial(spec, name)
+    ]
+    if bad:
+        raise LayerError(
+            "these layers have no maps of height and width to show",
+            details=bad,
+            hint="`jaxviz layers MODEL` lists every layer with its output.",
+        )
+
+
+def _spatial(spec: ModelSpec, name: str) -> bool:
+    return len(spec.shapes()[name]) == 3
+
+
+def choose_channels(maps: np.ndarray, count: int, select: str = "variance") -> tuple[int, ...]:
+    """Which channels of a layer to show: the same for all images, so that rows compare.
+
+    Args:
+        maps: [image, height, width, channel].
+        count: How many at most.
+        select: `first`; `strongest` (largest mean magnitude); or `variance` (largest
+            variance over positions and images: the most to see).
+
+    Returns:
+        Channel numbers in ascending order.
+
+    Example:
+        >>> maps = np.zeros((1, 2, 1, 3)); maps[0, :, 0, 1] = [0, 4]; maps[..., 2] = 9
+        >>> choose_channels(maps, 1), choose_channels(maps, 1, "strongest")
+        ((1,), (2,))
+    """
+    axes = tuple(range(maps.ndim - 1))
+    if select == "first":
+        return tuple(range(min(count, maps.shape[-1])))
+    if select == "strongest":
+        rank = np.abs(maps).mean(axis=axes)
+    elif select == "variance":
+        rank = maps.var(axis=axes, dtype=np.float64)
+    else:
+        raise ConfigError(
+            f"there is no selection {select!r}", hint=f"There are: {', '.join(SELECTIONS)}."
+        )
+    order = np.argsort(-rank, kind="stable")[:count]
+    return tuple(sorted(int(k) for k in order))
+
+
+def check_channels(name: str, channels: Sequence[int], available: int) -> tuple[int, ...]:
+    """The channels as they are, or LayerError naming those that the layer does not have."""
+    bad = [str(k) for k in channels if not 0 <= k < available]
+    if bad or not channels:
+        found = f"channel {', '.join(bad)}" if bad else "an empty list of channels"
+        raise LayerError(
+            f"layer {name!r} has {available} channels (0 to {available - 1}), not {found}"
+        )
+    return tuple(channels)
+
+
+def activation_after(spec: ModelSpec, name: str) -> tuple[str, str]:
+    """(what goes into the activation, what comes out) for a layer or the layers right after it.
+
+    Raises:
+        LayerError: If no activation function follows.
+    """
+    node = spec.node(name)
+    while not _curve(node.op):
+        readers = [n for n in spec.nodes if node.name in n.inputs]
+        if len(readers) != 1 or not (isinstance(readers[0].op, _BETWEEN) or _curve(readers[0].op)):
+            raise LayerError(
+                f"no activation function follows layer {name!r}",
+                hint="It is linear, or the activation works on several layers' sum.",
+            )
+        node = readers[0]
+    return node.inputs[0], node.name
+
+
+def _curve(op: object) -> bool:
+    """An activation that has a curve; softmax has none."""
+    return isinstance(op, Activation) and op.channelwise and op.function != "linear"
+
+
+def activated_layers(spec: ModelSpec, most: int = 6) -> tuple[str, ...]:
+    """The convolutions whose activation can be shown, evenly spread if there are many."""
+    found = []
+    for name in spec.convolutions:
+        try:
+            _, after = activation_after(spec, name)
+        except LayerError:
+            continue
+        if after not in found and _spatial(spec, after):
+            found.append(after)
+    if not found:
+        raise LayerError(f"model {spec.name!r} has no convolution with an activation function")
+    if len(found) > most:
+        found = [found[i] for i in np.linspace(0, len(found) - 1, most).round().astype(int)]
+    return tuple(found)

@@ -1,0 +1,232 @@
+"""The layout that most figures share: a row for each image, a block of maps for each layer.
+
+From the left: the input, then layer by layer a grid of maps under the layer's name, its size
+and what its colours mean, then something for the whole row, such as class probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure, SubFigure
+
+from jaxviz.figures.canvas import Canvas, line_height, wrap
+from jaxviz.figures.style import Theme
+
+MARGIN = 0.25
+CAPTION = 0.15
+GAP = 0.07
+BETWEEN_BLOCKS = 0.32
+BETWEEN_ROWS = 0.16
+_NARROWEST_BLOCK = 1.15
+_LARGEST_INPUT = 1.7
+_TITLE_SIZE = 10.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the colours of some maps mean."""
+
+    colormap: Colormap
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, values: np.ndarray, theme: Theme, colormap: Colormap | None = None) -> Scale:
+        """One that holds all the values: from zero, or even about zero if some are negative."""
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        if low < 0:
+            reach = max(-low, high)
+            return cls(colormap or theme.diverging, (-reach, reach))
+        return cls(colormap or theme.sequential, (0.0, high or 1.0))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One map: [height, width], with what it says above."""
+
+    values: np.ndarray
+    scale: Scale
+    caption: str = ""
+    #: Show exact zeros in the colour of holes.
+    holes: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """One layer: for each image a grid of tiles.
+
+    Attributes:
+        title: The layer's name.
+        subtitle: Size and channels.
+        grids: [image][row][column] of tiles; every image has the same number of each.
+        heads: What each column of tiles is, or nothing.
+        scales: (first column, last column, scale): the colour bars above the tiles.
+    """
+
+    title: str
+    subtitle: str
+    grids: Sequence[Sequence[Sequence[Tile]]]
+    heads: Sequence[str] = ()
+    scales: Sequence[tuple[int, int, Scale]] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of tiles."""
+        return len(self.grids[0]), max(len(row) for row in self.grids[0])
+
+    @property
+    def tile(self) -> tuple[float, float]:
+        """(width, height) of a tile in inches: fewer tiles are larger."""
+        side = {1: 1.3, 2: 0.8}.get(self.shape[0], 0.68)
+        height, width = self.grids[0][0][0].values.shape
+        aspect = float(np.clip(width / height, 0.4, 2.5))
+        return (side, side / aspect) if aspect > 1 else (side * aspect, side)
+
+    @property
+    def width(self) -> float:
+        """Inches, the title included."""
+        columns = self.shape[1]
+        return max(_NARROWEST_BLOCK, columns * self.tile[0] + (columns - 1) * GAP)
+
+    @property
+    def height(self) -> float:
+        """Inches of one image's tiles."""
+        rows = self.shape[0]
+        return rows * (self.tile[1] + CAPTION) + (rows - 1) * GAP / 2
+
+
+@dataclass(frozen=True)
+class Side:
+    """Something drawn at the right end of every row, such as class probabilities."""
+
+    title: str
+    subtitle: str
+    width: float
+    #: Called with (canvas, number of the row, left, top, height).
+    draw: Callable[[Canvas, int, float, float, float], None]
+    least_height: float = 0.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on a figure of rows."""
+
+    names: Sequence[str]
+    #: uint8 [image, height, width, 3]; None where there is no input to show.
+    shown: np.ndarray | None
+    blocks: Sequence[Block]
+    theme: Theme
+    side: Side | None = None
+    title: str = ""
+    notes: Sequence[str] = field(default=())
+
+
+def draw_page(
+    page: Page, *, fig: Figure | SubFigure | None = None, ax: Axes | None = None
+) -> Figure:
+    """Draw it, on a new figure of the size it needs or scaled into somebody's."""
+    heads = any(block.heads for block in page.blocks)
+    bars = any(block.scales for block in page.blocks)
+    top = MARGIN + (0.36 if page.title else 0.0)
+    header = 0.42 + (0.19 if heads else 0.0) + (0.29 if bars else 0.04)
+    row = max(block.height for block in page.blocks)
+    row = max(row, page.side.least_height + CAPTION if page.side else 0.0)
+    side = min(row - CAPTION, _LARGEST_INPUT)
+    inputs = _input_width(page.shown, side)
+    width = 2 * MARGIN + inputs + sum(block.width for block in page.blocks)
+    width += BETWEEN_BLOCKS * (len(page.blocks) - (page.shown is None))
+    width += page.side.width + BETWEEN_BLOCKS if page.side else 0.0
+    notes = wrap("  ".join(page.notes), width - 2 * MARGIN)
+    rows = len(page.names) * (row + BETWEEN_ROWS) - BETWEEN_ROWS
+    foot = 0.12 + len(notes) * line_height(7.5) if notes else 0.0
+    height = top + header + rows + foot + MARGIN
+    canvas = Canvas(width, height, page.theme, fig=fig, ax=ax)
+    if page.title:
+        canvas.text(MARGIN, MARGIN + 0.05, page.title, size=13, bold=True, width=width - 2 * MARGIN)
+    tops = [top + header + i * (row + BETWEEN_ROWS) for i in range(len(page.names))]
+    left = MARGIN
+    if page.shown is not None:
+        _inputs(canvas, page, left, top, tops, (inputs, side))
+        left += inputs + BETWEEN_BLOCKS
+    for block in page.blocks:
+        _block(canvas, block, left, top, tops, header)
+        left += block.width + BETWEEN_BLOCKS
+    if page.side:
+        heading(canvas, page.side.title, page.side.subtitle, left, top, page.side.width)
+        for number, row_top in enumerate(tops):
+            page.side.draw(canvas, number, left, row_top + CAPTION, row - CAPTION)
+    canvas.paragraph(MARGIN, height - MARGIN - len(notes) * line_height(7.5), notes)
+    return canvas.figure
+
+
+def _input_width(shown: np.ndarray | None, side: float) -> float:
+    if shown is None:
+        return 0.0
+    height, width = shown.shape[1:3]
+    return max(0.6, side * float(np.clip(width / height, 0.4, 1.6)))
+
+
+def _inputs(
+    canvas: Canvas,
+    page: Page,
+    left: float,
+    top: float,
+    tops: Sequence[float],
+    size: tuple[float, float],
+) -> None:
+    assert page.shown is not None
+    width, side = size
+    pixels = f"{page.shown.shape[1]}×{page.shown.shape[2]}"
+    heading(canvas, "input", pixels, left, top, width)
+    for name, image, row_top in zip(page.names, page.shown, tops, strict=True):
+        canvas.text(left, row_top + CAPTION / 2 - 0.01, name, size=7.5, width=width)
+        height = min(side, width * image.shape[0] / image.shape[1])
+        canvas.image((left, row_top + CAPTION, width, height), image / 255.0, frame=True)
+
+
+def heading(
+    canvas: Canvas, title: str, subtitle: str, left: float, top: float, width: float
+) -> None:
+    """The name of a column and, in small print, what it is."""
+    canvas.text(left, top + 0.1, title, size=_TITLE_SIZE, bold=True, width=width)
+    canvas.text(left, top + 0.28, subtitle, size=7.5, colour=canvas.theme.muted, width=width)
+
+
+def _block(
+    canvas: Canvas,
+    block: Block,
+    left: float,
+    top: float,
+    tops: Sequence[float],
+    header: float,
+) -> None:
+    muted = canvas.theme.muted
+    across, down = block.tile
+    heading(canvas, block.title, block.subtitle, left, top, block.width)
+    for number, head in enumerate(block.heads):
+        x = left + number * (across + GAP)
+        canvas.text(x, top + 0.5, head, size=7.5, width=across)
+    for first, last, scale in block.scales:
+        x = left + first * (across + GAP)
+        bar = (last - first + 1) * (across + GAP) - GAP
+        canvas.colour_bar(x, top + header - 0.29, bar, scale.colormap, scale.limits)
+    for grid, row_top in zip(block.grids, tops, strict=True):
+        for i, row in enumerate(grid):
+            for j, tile in enumerate(row):
+                x = left + j * (across + GAP)
+                y = row_top + i * (down + CAPTION + GAP / 2)
+                canvas.text(x, y + CAPTION / 2 - 0.01, tile.caption, size=6.5, colour=muted,
+                            width=across)  # fmt: skip
+                canvas.image(
+                    (x, y + CAPTION, across, down),
+                    tile.values,
+                    colormap=tile.scale.colormap,
+                    limits=tile.scale.limits,
+                    holes=tile.holes,
+                    frame=True,
+                )
