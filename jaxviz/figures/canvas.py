@@ -119,6 +119,7 @@ class Canvas:
         colormap: Colormap | None = None,
         limits: tuple[float, float] = (0.0, 1.0),
         holes: bool = False,
+        gaps: str | None = None,
         frame: bool = False,
     ) -> None:
         """Show an array, each of its values as one sharp rectangle.
@@ -130,12 +131,13 @@ class Canvas:
             colormap: For [height, width]; the theme's sequential one where left out.
             limits: Values at the ends of the colour map.
             holes: Show exact zeros in the theme's colour of holes.
+            gaps: Colour of what is not finite; the page's where left out.
             frame: A thin line around it.
         """
         left, top, width, height = _inside(box, values.shape[0], values.shape[1])
         if values.ndim == 2:
             colours = (colormap or self.theme.sequential).with_extremes(
-                bad=self.theme.hole if holes else self.theme.page
+                bad=self.theme.hole if holes else gaps or self.theme.page
             )
             missing = ~np.isfinite(values) | ((values == 0) if holes else False)
             shown = np.ma.array(values, mask=missing)
