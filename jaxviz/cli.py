@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from jaxviz import __version__
+from jaxviz.cli_figures import COMMANDS
+from jaxviz.cli_options import range_options, weights_option
 from jaxviz.errors import JaxvizError
 from jaxviz.names import printable
 
@@ -26,6 +27,10 @@ INTERRUPTED = 130
 @click.version_option(__version__, prog_name="jaxviz")
 def cli() -> None:
     """Filter atlases of trained Keras CNNs: what every filter of every layer looks for."""
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main() -> None:
@@ -47,32 +52,12 @@ def main() -> None:
     sys.exit(status or 0)
 
 
-def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def apply(function: Any) -> Any:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return apply
-
-
-_range_options = _options(
-    click.option("--range", "range_", metavar="LO:HI", help="Values the network was trained on."),
-    click.option(
-        "--preprocess", metavar="NAME", help="Or a keras.applications mode: tf, torch, caffe, raw."
-    ),
-)
-_weights_option = click.option(
-    "--weights", metavar="FILE", help="Weights, where MODEL holds only the architecture."
-)
-
-
 @cli.command()
 @click.argument("model")
 @click.option("-o", "--output", metavar="BUNDLE", help="Default: MODEL's name with .bundle.")
-@_weights_option
+@weights_option
 @click.option("--until", metavar="LAYER", help="Convert only what this layer needs.")
-@_range_options
+@range_options
 @click.option("--verify", is_flag=True, help="Compare every layer with Keras, and keep probes.")
 def convert(
     model: str,
@@ -102,7 +87,7 @@ def convert(
 
 @cli.command()
 @click.argument("model")
-@_weights_option
+@weights_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def layers(model: str, weights: str | None, as_json: bool) -> None:
     """List a model's layers: operation, output shape, channels, parameters, receptive field."""
@@ -130,7 +115,7 @@ def verify(bundle: str) -> None:
 @cli.command()
 @click.argument("model")
 @click.option("-o", "--output", metavar="ATLAS", help="Default: MODEL's name with .atlas.")
-@_weights_option
+@weights_option
 @click.option(
     "--layers",
     "layers_",
@@ -145,7 +130,7 @@ def verify(bundle: str) -> None:
 @click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax.")
 @click.option("--learning-rate", type=float, help="Its step, in the preset's units.")
 @click.option("--schedule", metavar="NAME:KEY=VALUE,…", help="Any schedule of Optax.")
-@_range_options
+@range_options
 @click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
