@@ -197,17 +197,31 @@ class Canvas:
         width: float,
         colormap: Colormap,
         limits: tuple[float, float],
+        *,
+        clipped: bool = False,
     ) -> None:
-        """A thin scale with its limits written below, 0.25 inches high in all."""
+        """A thin scale with its limits written below, 0.25 inches high in all.
+
+        Args:
+            left: In inches, as all lengths.
+            top: Of the bar.
+            width: Of the bar.
+            colormap: The colours.
+            limits: Values of the first and the last.
+            clipped: Some values lie beyond the limits, which the numbers then say.
+        """
         ramp = np.linspace(*limits, 128)[None]
         self._place((left, top, width, 0.07), ramp, colormap, limits, "nearest")
         self.rectangle(left, top, width, 0.07, line=self.theme.line, thickness=0.5)
-        style = {"size": 6.5, "colour": self.theme.muted}
-        self.text(left, top + 0.16, number(limits[0]), align="left", **style)  # type: ignore[arg-type]
-        self.text(left + width, top + 0.16, number(limits[1]), align="right", **style)  # type: ignore[arg-type]
+        low, high = map(number, limits)
+        if clipped:
+            low, high = (f"≤ {low}" if limits[0] < 0 else low), f"≥ {high}"
+        y, muted = top + 0.16, self.theme.muted
+        self.text(left, y, low, size=6.5, colour=muted)
+        self.text(left + width, y, high, size=6.5, colour=muted, align="right")
         if limits[0] < 0 < limits[1] and width > 0.8:
             zero = left + width * -limits[0] / (limits[1] - limits[0])
-            self.text(zero, top + 0.16, "0", align="center", **style)  # type: ignore[arg-type]
+            self.text(zero, y, "0", size=6.5, colour=muted, align="center")
 
     def _place(
         self,

@@ -204,7 +204,8 @@ def choose_channels(maps: np.ndarray, count: int, select: str = "variance") -> t
         maps: [image, height, width, channel].
         count: How many at most.
         select: `first`; `strongest` (largest mean magnitude); or `variance` (largest
-            variance over positions and images: the most to see).
+            variance over positions: the most to see). The images take turns to choose, so
+            that every image has something to show.
 
     Returns:
         Channel numbers in ascending order.
@@ -214,7 +215,7 @@ def choose_channels(maps: np.ndarray, count: int, select: str = "variance") -> t
         >>> choose_channels(maps, 1), choose_channels(maps, 1, "strongest")
         ((1,), (2,))
     """
-    axes = tuple(range(maps.ndim - 1))
+    axes = tuple(range(1, maps.ndim - 1))
     if select == "first":
         return tuple(range(min(count, maps.shape[-1])))
     if select == "strongest":
@@ -225,8 +226,9 @@ def choose_channels(maps: np.ndarray, count: int, select: str = "variance") -> t
         raise ConfigError(
             f"there is no selection {select!r}", hint=f"There are: {', '.join(SELECTIONS)}."
         )
-    order = np.argsort(-rank, kind="stable")[:count]
-    return tuple(sorted(int(k) for k in order))
+    wishes = np.argsort(-rank, axis=-1, kind="stable")
+    in_turn = dict.fromkeys(int(k) for k in wishes.T.ravel())
+    return tuple(sorted(list(in_turn)[:count]))
 
 
 def check_channels(name: str, channels: Sequence[int], available: int) -> tuple[int, ...]:

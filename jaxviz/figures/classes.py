@@ -17,8 +17,10 @@ _LONGEST_LABEL = 1.3
 _LENGTH = 0.85
 _VALUES = 0.42
 _BAR = 0.21
-#: Of more classes than this only the likeliest are shown.
+#: Of many classes only so many are shown, the likeliest.
 MOST = 6
+# Up to so many are shown all, in their own order.
+_ALL = 8
 
 
 def class_labels(spec: ModelSpec, labels: Sequence[str] | None, classes: int) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
         output: [image, class].
         labels: One per class.
     """
-    shown = min(len(labels), MOST)
+    shown = len(labels) if len(labels) <= _ALL else MOST
     probable = are_probabilities(output)
     reach = 1.0 if probable else float(np.abs(output[np.isfinite(output)]).max(initial=1e-9))
     signed = not probable and bool((output < 0).any())

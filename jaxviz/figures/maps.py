@@ -182,12 +182,12 @@ def _block(
     for image in maps:
         tiles = []
         for k in chosen:
-            if normalise == "layer":
-                tiles.append(Tile(image[..., k], common, str(k)))
-                continue
             values = image[..., k]
+            if normalise == "layer" or not values.any():
+                tiles.append(Tile(values, common, f"{k}" if values.any() else f"{k}: all zero"))
+                continue
             # Of a signed layer every map is: a map above zero must not change its colours.
-            own = Scale.of(np.append(values, -values.max()) if signed else values, theme, colormap)
+            own = Scale.of(values, theme, colormap, signed=signed)
             span = "±" if signed else "0…"
             caption = f"{k}: {span}{number(own.limits[1])}"
             tiles.append(Tile(values, own, caption))

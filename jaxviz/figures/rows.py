@@ -7,7 +7,7 @@ and what its colours mean, then something for the whole row, such as class proba
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,29 +20,61 @@ from jaxviz.figures.style import Theme
 MARGIN = 0.25
 CAPTION = 0.15
 GAP = 0.07
-BETWEEN_BLOCKS = 0.32
+BETWEEN_BLOCKS = 0.28
 BETWEEN_ROWS = 0.16
 _NARROWEST_BLOCK = 1.15
-_LARGEST_INPUT = 1.7
+_LARGEST_INPUT = 2.2
 _TITLE_SIZE = 10.0
+# Percentile of a map, and the share of the maximum below which what is above it is clipped.
+_WITHIN = 99.7
+_OUTLIER = 0.75
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the colours of some maps mean."""
+    """What the colours of some maps mean.
+
+    Attributes:
+        colormap: The colours.
+        limits: Values of the first and the last.
+        clipped: A few values lie beyond and have the last colour; the colour bar says so.
+    """
 
     colormap: Colormap
     limits: tuple[float, float]
+    clipped: bool = False
 
     @classmethod
-    def of(cls, values: np.ndarray, theme: Theme, colormap: Colormap | None = None) -> Scale:
-        """One that holds all the values: from zero, or even about zero if some are negative."""
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        if low < 0:
-            reach = max(-low, high)
-            return cls(colormap or theme.diverging, (-reach, reach))
-        return cls(colormap or theme.sequential, (0.0, high or 1.0))
+    def of(
+        cls,
+        values: np.ndarray,
+        theme: Theme,
+        colormap: Colormap | None = None,
+        *,
+        signed: bool | None = None,
+    ) -> Scale:
+        """From zero up, or even about zero if some values are negative.
+
+        It ends at the largest value, unless that is an outlier within its own map: one hot
+        pixel would darken all maps of a layer.
+
+        Args:
+            values: Maps [height, width], [height, width, channel] or
+                [image, height, width, channel].
+            theme: For its colour maps.
+            colormap: Instead of them.
+            signed: Whether it is even about zero, where the values do not decide.
+        """
+        sizes = np.abs(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
+        most = float(sizes.max(initial=0.0))
+        axes = (1, 2) if values.ndim == 4 else (0, 1)
+        within = float(np.percentile(sizes, _WITHIN, axis=axes).max(initial=0.0))
+        # A map that is zero nearly everywhere has nothing else to show.
+        clipped = 0.05 * most < within < _OUTLIER * most
+        reach = within if clipped else most or 1.0
+        if signed if signed is not None else bool((values < 0).any()):
+            return cls(colormap or theme.diverging, (-reach, reach), clipped)
+        return cls(colormap or theme.sequential, (0.0, reach), clipped)
 
 
 @dataclass(frozen=True)
@@ -73,6 +105,8 @@ class Block:
     grids: Sequence[Sequence[Sequence[Tile]]]
     heads: Sequence[str] = ()
     scales: Sequence[tuple[int, int, Scale]] = ()
+    #: Enlarges the tiles; set by the page.
+    zoom: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,7 +116,7 @@ class Block:
     @property
     def tile(self) -> tuple[float, float]:
         """(width, height) of a tile in inches: fewer tiles are larger."""
-        side = {1: 1.3, 2: 0.8}.get(self.shape[0], 0.68)
+        side = self.zoom * {1: 1.3, 2: 0.8}.get(self.shape[0], 0.68)
         height, width = self.grids[0][0][0].values.shape
         aspect = float(np.clip(width / height, 0.4, 2.5))
         return (side, side / aspect) if aspect > 1 else (side * aspect, side)
@@ -130,6 +164,7 @@ def draw_page(
     page: Page, *, fig: Figure | SubFigure | None = None, ax: Axes | None = None
 ) -> Figure:
     """Draw it, on a new figure of the size it needs or scaled into somebody's."""
+    page = replace(page, blocks=[replace(b, zoom=_zoom(len(page.blocks))) for b in page.blocks])
     heads = any(block.heads for block in page.blocks)
     bars = any(block.scales for block in page.blocks)
     top = MARGIN + (0.36 if page.title else 0.0)
@@ -162,6 +197,11 @@ def draw_page(
             page.side.draw(canvas, number, left, row_top + CAPTION, row - CAPTION)
     canvas.paragraph(MARGIN, height - MARGIN - len(notes) * line_height(7.5), notes)
     return canvas.figure
+
+
+def _zoom(blocks: int) -> float:
+    """Few layers are shown large, many small: the page stays about as wide as a slide."""
+    return {1: 1.6, 2: 1.35, 3: 1.15}.get(blocks, 1.0 if blocks <= 6 else 0.75)
 
 
 def _input_width(shown: np.ndarray | None, side: float) -> float:
@@ -214,7 +254,9 @@ def _block(
     for first, last, scale in block.scales:
         x = left + first * (across + GAP)
         bar = (last - first + 1) * (across + GAP) - GAP
-        canvas.colour_bar(x, top + header - 0.29, bar, scale.colormap, scale.limits)
+        canvas.colour_bar(
+            x, top + header - 0.29, bar, scale.colormap, scale.limits, clipped=scale.clipped
+        )
     for grid, row_top in zip(block.grids, tops, strict=True):
         for i, row in enumerate(grid):
             for j, tile in enumerate(row):

@@ -183,7 +183,9 @@ def _draw(
     if side:
         bar = min(1.4, side.width)
         canvas.text(side_at, y + 0.45, "colours of all maps", size=7.5, width=side.width)
-        canvas.colour_bar(side_at, y + 0.58, bar, scale.colormap, scale.limits)
+        canvas.colour_bar(
+            side_at, y + 0.58, bar, scale.colormap, scale.limits, clipped=scale.clipped
+        )
     for number, (name, op, maps) in enumerate(rows):
         y = top + _HEADER + (number + 1) * _ROW
         own = number == 0
