@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from jaxviz.assess import Assessor, agreement
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.model import Model
@@ -20,7 +21,7 @@ from jaxviz.model.lowerings import choose_forms
 from jaxviz.objectives import Network
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
-from jaxviz.ranges import Units
+from jaxviz.ranges import Units, known_range
 from jaxviz.rescue import attempts, unreachable
 from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
 from jaxviz.slots import Finished, Slots
@@ -34,6 +35,8 @@ PRNG = "threefry2x32"
 _CPU_CHUNK_BYTES = 24 << 20
 _CPU_CHUNK = (4, 16)
 _DEVICE_CHUNK = 64
+# Starts that are tried for a dead unit are other ones than those of several attempts.
+_RESCUE_STARTS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Render:
         channels: [unit] which channel each unit is.
         reasons: [unit] `Reason`: why a unit is dead, or what rescued it.
         steps: [unit] updates that were made.
+        measures: By name [unit]: `gain`, the score less the initial score; with `measure`
+            also those of `Assessor.measure`, and with several attempts `agreement`.
     """
 
     images: Float[np.ndarray, "unit height width channels"]
@@ -60,6 +65,7 @@ class Render:
     channels: Int[np.ndarray, " unit"]
     reasons: UInt8[np.ndarray, " unit"]
     steps: Int[np.ndarray, " unit"]
+    measures: dict[str, Float[np.ndarray, " unit"]]
 
 
 def render(
@@ -73,6 +79,8 @@ def render(
     seed: int = 0,
     init: np.ndarray | None = None,
     chunk: int | None = None,
+    attempts: int = 1,
+    measure: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Render:
     """The picture that excites each channel of a layer most.
@@ -88,6 +96,8 @@ def render(
         init: Starting images in the model's input units,
             [unit or 1, height, width, channels], instead of the preset's.
         chunk: Units in one compiled call.
+        attempts: Starts of which the best is kept.
+        measure: Whether pictures are also measured against reference images.
         on_progress: Called with the number of units that have just been finished.
 
     Returns:
@@ -108,7 +118,15 @@ def render(
     chosen = get_preset(preset) if isinstance(preset, str) else preset
     if init is not None and size is None:
         size = (init.shape[1], init.shape[2])
-    renderer = LayerRenderer(model, layer, chosen.override(steps=steps), size=size, chunk=chunk)
+    renderer = LayerRenderer(
+        model,
+        layer,
+        chosen.override(steps=steps),
+        size=size,
+        chunk=chunk,
+        attempts=attempts,
+        measure=measure,
+    )
     wanted = renderer.check_channels(channels)
     if init is not None:
         init = renderer.check_init(init, len(wanted))
@@ -124,8 +142,13 @@ def render(
 
 def join(parts: Sequence[Render]) -> Render:
     """Several renders of the same layer, one after the other."""
-    names = Render.__dataclass_fields__
-    return Render(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+    names = [name for name in Render.__dataclass_fields__ if name != "measures"]
+    measures = {
+        name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures
+    }
+    return Render(
+        **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names}, measures=measures
+    )
 
 
 class LayerRenderer:
@@ -138,6 +161,10 @@ class LayerRenderer:
         size: Side of the image or (height, width); the preset's, or the model's own where
             the layer allows no other.
         chunk: Units in one compiled call; chosen for the device where left out.
+        attempts: Starts of which the best is kept.
+        measure: Whether pictures are measured against reference images.
+        references: [image, height, width, channels] in the network's units; noise like
+            natural images where left out.
 
     Attributes:
         shape: (height, width, channels) of the optimised image.
@@ -156,6 +183,9 @@ class LayerRenderer:
         *,
         size: int | tuple[int, int] | None = None,
         chunk: int | None = None,
+        attempts: int = 1,
+        measure: bool = False,
+        references: np.ndarray | None = None,
     ) -> None:
         spec = model.spec
         self.spec, self.layer, self.preset = spec, layer, preset
@@ -164,20 +194,21 @@ class LayerRenderer:
             spec.node(name)
         params: Any = model.arrays() if isinstance(model, Model) else model.weights
         self.shape = image_shape(spec, layer, preset, size)
-        preset.parameterization.check(self.shape)
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
         shapes = self._check_seen(seen, targets)
+        preset.parameterization.check(self.shape)
         self.units_in_layer = shapes[layer][-1] or 0
         self.forms = choose_forms(spec, targets, jax.default_backend())
         self.chunk = chunk or _default_chunk(shapes, self.units_in_layer)
-        self.units = Units(*preset.units, spec.range)
+        self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
         self.traces = {"start": 0, "step": 0, "look": 0}
         layers = {node.layer for node in spec.upstream(targets)}
         self._params = jax.device_put({k: dict(v) for k, v in params.items() if k in layers})
         self._programs: dict[str, Program] = {}
-        self._model = model
+        self._model, self._attempts = model, attempts
+        self._measure, self._references = measure, references
         self._never: np.ndarray | None = None
 
     def render_chunk(
@@ -196,14 +227,29 @@ class LayerRenderer:
         numbers = np.asarray(channels, np.int32)
         if init is not None:
             init = np.broadcast_to(init, (len(numbers), *self.shape)).astype(np.float32)
-        found = self._run(self.preset, numbers, seed, init)
+        starts = [self._picture(numbers, seed, init, start) for start in range(self._attempts)]
+        kept = self._best(starts)
+        with np.errstate(invalid="ignore"):  # of a unit that failed
+            measures = {"gain": kept.scores - kept.initial_scores}
+        if self._measure:
+            measures |= self._assessor.measure(kept.raw, numbers)
+        if self._measure and len(starts) > 1:
+            measures["agreement"] = self._agreement(kept, starts)
+        return replace(kept, measures=measures)
+
+    def _picture(
+        self, numbers: np.ndarray, seed: int, init: np.ndarray | None, start: int
+    ) -> Render:
+        """The pictures from one start, the dead tried again."""
+        found = self._run(self.preset, numbers, seed, init, start)
         status, reason = self._judge(found, self.preset), np.zeros(len(numbers), np.uint8)
         for attempt in attempts(self.preset, self._network, self.layer):
             again = np.flatnonzero((status == UnitStatus.DEAD) & ~self._unreachable(numbers))
             if not len(again):
                 break
             own = None if init is None or attempt.replicate else init[again]
-            other = self._run(attempt.preset, numbers[again], seed, own, attempt.replicate)
+            replicate = start + attempt.replicate * _RESCUE_STARTS
+            other = self._run(attempt.preset, numbers[again], seed, own, replicate)
             fires = (self._judge(other, attempt.preset) == UnitStatus.DONE) & (other.score != 0)
             for all_units, some in zip(found, other, strict=True):
                 all_units[again[fires]] = some[fires]
@@ -218,9 +264,34 @@ class LayerRenderer:
             scores=found.score,
             initial_scores=found.initial,
             status=status,
-            channels=np.asarray(channels, np.int64),
+            channels=numbers.astype(np.int64),
             reasons=reason,
             steps=found.steps,
+            measures={},
+        )
+
+    def _best(self, starts: Sequence[Render]) -> Render:
+        """Of each unit the picture with the highest score."""
+        if len(starts) == 1:
+            return starts[0]
+        scores = np.stack([start.scores for start in starts])
+        best = np.argmax(np.where(np.isfinite(scores), scores, -np.inf), axis=0)
+        names = [n for n in Render.__dataclass_fields__ if n != "measures"]
+        rows = np.arange(len(best))
+        chosen = {n: np.stack([getattr(s, n) for s in starts])[best, rows] for n in names}
+        return Render(**chosen, measures={})
+
+    def _agreement(self, kept: Render, starts: Sequence[Render]) -> Float[np.ndarray, " unit"]:
+        """How alike the kept pictures and those of the other starts are."""
+        own = self._assessor.standard(kept.raw)
+        alike = np.stack([agreement(own, self._assessor.standard(start.raw)) for start in starts])
+        # the kept one agrees with itself, which says nothing
+        return ((alike.sum(axis=0) - 1) / (len(starts) - 1)).astype(np.float32)
+
+    @cached_property
+    def _assessor(self) -> Assessor:
+        return Assessor(
+            self._network, self._params, self.layer, self.units, self.chunk, self._references
         )
 
     def _run(
@@ -229,7 +300,7 @@ class LayerRenderer:
         channels: np.ndarray,
         seed: int,
         init: np.ndarray | None,
-        replicate: int = 0,
+        replicate: int,
     ) -> Finished:
         keys = unit_keys(seed, self.layer, jnp.asarray(channels), replicate)
         return Slots(self._program(preset), self._params, self.chunk).run(channels, keys, init)

@@ -59,6 +59,7 @@ def main() -> None:
 @click.option("--until", metavar="LAYER", help="Convert only what this layer needs.")
 @range_options
 @click.option("--verify", is_flag=True, help="Compare every layer with Keras, and keep probes.")
+@click.option("--trust", is_flag=True, help="Allow a SavedModel, which can run what is in it.")
 def convert(
     model: str,
     output: str | None,
@@ -67,19 +68,29 @@ def convert(
     range_: str | None,
     preprocess: str | None,
     verify: bool,
+    trust: bool,
 ) -> None:
-    """Convert a Keras model file into a bundle, without running anything in it."""
+    """Convert a Keras model file into a bundle, without running anything in it.
+
+    MODEL may also be module:function: your own code, which is run and returns a live model.
+    """
     from jaxviz import bundle as bundles
-    from jaxviz.loading import load_bundle, verifier
+    from jaxviz.errors import ConversionError
+    from jaxviz.loading import load_bundle, load_function, verifier
     from jaxviz.recipe import AtlasRecipe
 
-    target = Path(output or f"{Path(model).stem}.bundle")
+    target = Path(output or f"{Path(model).stem.partition(':')[0]}.bundle")
     settings = AtlasRecipe(model=model, output=str(target), range=range_, preprocess=preprocess)
-    bundle = load_bundle(model, weights=weights, until=until)
+    if ":" in model and not Path(model).exists():
+        bundle = load_function(model, until=until)
+    else:
+        bundle = load_bundle(model, weights=weights, until=until, trust=trust)
     bundle = bundle.with_spec(range=settings.range_used(bundle.spec))
     if verify:
-        report = verifier().verify(bundle, model)
-        click.echo(str(report), err=True)
+        report = verifier().verify(bundle, model, weights=weights)
+        click.echo(printable(str(report)), err=True)
+        if not report.passed:
+            raise ConversionError(f"the numbers of {model!r} are not those of Keras; see above")
         bundle = report.with_probes(bundle)
     bundles.save(bundle, target)
     click.echo(str(target))
@@ -110,6 +121,8 @@ def verify(bundle: str) -> None:
 
     report = verifier().check_probes(bundles.load(bundle))
     click.echo(printable(str(report)))
+    if not report.passed:
+        raise click.exceptions.Exit(1)
 
 
 @cli.command()
@@ -124,7 +137,19 @@ def verify(bundle: str) -> None:
     help="Layers by name; may be repeated. Default: every convolution.",
 )
 @click.option("--channels", metavar="A:B", help="Only these channels of each layer.")
-@click.option("--preset", metavar="NAME", help="How a picture is made; see `jaxviz presets`.")
+@click.option(
+    "--preset",
+    multiple=True,
+    metavar="NAME",
+    help="How a picture is made; see `jaxviz presets`. Several are laid side by side.",
+)
+@click.option(
+    "--set",
+    "set_",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change a field of the preset, such as transforms.0.amount=8.",
+)
 @click.option("--size", type=click.IntRange(min=1), help="Side of the image in pixels.")
 @click.option("--steps", type=click.IntRange(min=1), help="Updates.")
 @click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax.")
@@ -133,6 +158,12 @@ def verify(bundle: str) -> None:
 @range_options
 @click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
+@click.option("--attempts", type=click.IntRange(min=1), help="Starts of which the best is kept.")
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    help="Images like those trained on: their colours, and what pictures are measured against.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
 def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> None:
     """Make the picture that excites each filter most, for every filter of every layer.
@@ -141,7 +172,8 @@ def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> Non
     """
     from jaxviz.recipe import AtlasRecipe
 
-    settings["layers"], settings["range"] = settings.pop("layers_"), settings.pop("range_")
+    settings = {name.rstrip("_"): value for name, value in settings.items()}
+    settings["preset"] = _one_or_many(settings["preset"])
     given = {name: value for name, value in settings.items() if value is not None}
     target = output or f"{Path(model).stem}.atlas"
     _make([_recipe(AtlasRecipe, model=model, output=target, **given)], as_json=as_json)
@@ -163,17 +195,28 @@ def run(recipe: str, dry_run: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Every field of every preset.")
-def presets(as_json: bool) -> None:
-    """List the presets: what each is, and where its numbers come from."""
-    from jaxviz.presets import DEFAULT_PRESET, PRESETS
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Every field as JSON.")
+def presets(names: tuple[str, ...], as_json: bool) -> None:
+    """List the presets: what each is, and where its numbers come from.
 
+    With NAMEs every field of those presets, each as `--set` takes it.
+    """
+    from jaxviz.presets import DEFAULT_PRESET, PRESETS, get_preset
+
+    chosen = [get_preset(name) for name in names] or list(PRESETS.values())
     if as_json:
-        click.echo(json.dumps([p.model_dump(mode="json") for p in PRESETS.values()], indent=1))
+        click.echo(json.dumps([p.model_dump(mode="json") for p in chosen], indent=1))
         return
-    for preset in PRESETS.values():
+    for preset in chosen:
         mark = " (default)" if preset.name == DEFAULT_PRESET else ""
         click.echo(f"{preset.name}{mark}: {preset.about}\n    {preset.source}")
+        if names:
+            click.echo(preset.fields_text())
+
+
+def _one_or_many(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    return names if len(names) > 1 else names[0] if names else None
 
 
 def _recipe(kind: Any, **fields: Any) -> Any:
@@ -201,7 +244,8 @@ def _describe(recipes: Any, *, as_json: bool) -> None:
             click.echo(json.dumps({"atlas": recipe.output, "layers": rows}))
             continue
         total = sum(len(plan.channels) for plan in job.plans)
-        click.echo(f"{recipe.output}: {total} pictures of {len(pairs)} layers, {recipe.preset}")
+        presets = " and ".join(preset.name for preset in recipe.presets_used())
+        click.echo(f"{recipe.output}: {total} pictures of {len(pairs)} layers, {presets}")
         for plan, renderer in pairs:
             size = "×".join(map(str, renderer.shape))
             click.echo(printable(f"  {plan.name}  {len(plan.channels)} filters at {size}"))

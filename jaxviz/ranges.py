@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.errors import ConfigError
-from jaxviz.spec import InputRange
+from jaxviz.spec import Affine, InputRange, ModelSpec
 
 #: What `keras.applications.*.preprocess_input` makes of 0…255, by its `mode`.
 PREPROCESS = {
@@ -66,6 +66,20 @@ def preprocess_range(name: str) -> InputRange:
             f"there is no preprocessing {name!r}", hint=f"There are: {', '.join(PREPROCESS)}."
         )
     return PREPROCESS[name]
+
+
+def known_range(spec: ModelSpec) -> InputRange | None:
+    """The range that a model was trained on, as far as its spec tells; None if it does not.
+
+    A network that rescales its input by itself was trained on bytes.
+    """
+    if spec.range is not None:
+        return spec.range
+    names = {source.name for source in spec.inputs}
+    first = next((n.op for n in spec.nodes if names & set(n.inputs)), None)
+    if isinstance(first, Affine) and max(map(abs, first.scale)) < 0.1:
+        return InputRange(low=(0.0,), high=(255.0,))
+    return None
 
 
 @dataclass(frozen=True)

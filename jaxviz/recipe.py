@@ -22,7 +22,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -42,7 +42,8 @@ class AtlasRecipe(BaseModel):
         weights: A file of weights, where `model` holds only the architecture.
         layers: Globs over layer names; every convolution where there are none.
         channels: `A:B`, as a Python slice; all where left out.
-        preset: Name of a preset.
+        preset: Name of a preset, or several, whose pictures are laid side by side.
+        set: `FIELD=VALUE`, changes of the preset's fields, such as `transforms.0.amount=8`.
         size: Side of the image in pixels.
         steps: Updates.
         optimizer: `NAME` or `NAME:KEY=VALUE,…`, from Optax.
@@ -52,6 +53,9 @@ class AtlasRecipe(BaseModel):
         preprocess: Or the name of a keras.applications preprocessing mode.
         seed: Any integer.
         chunk: Units in one compiled call.
+        attempts: Starts of which the best is kept.
+        images: A folder of images (or `.npy` arrays) like those the network was trained on:
+            their colours are the pictures' colours, and pictures are measured against them.
 
     Example:
         >>> AtlasRecipe(model="net.keras", output="net.atlas", steps=5).preset_used().steps
@@ -64,7 +68,8 @@ class AtlasRecipe(BaseModel):
     weights: str | None = None
     layers: tuple[str, ...] = ()
     channels: str | None = None
-    preset: str = DEFAULT_PRESET
+    preset: str | Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_PRESET
+    set: tuple[str, ...] = ()
     size: PositiveInt | None = None
     steps: PositiveInt | None = None
     optimizer: str | None = None
@@ -74,10 +79,21 @@ class AtlasRecipe(BaseModel):
     preprocess: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     chunk: PositiveInt | None = None
+    attempts: PositiveInt = 1
+    images: str | None = None
 
     def preset_used(self) -> Preset:
-        """The preset with every override in place; ConfigError if one does not fit."""
-        preset = get_preset(self.preset)
+        """The (first) preset with every override in place; ConfigError if one does not fit."""
+        return self.presets_used()[0]
+
+    def presets_used(self) -> tuple[Preset, ...]:
+        """Every preset with every override in place; ConfigError if one does not fit."""
+        names = (self.preset,) if isinstance(self.preset, str) else self.preset
+        return tuple(self._overridden(get_preset(name)) for name in dict.fromkeys(names))
+
+    def _overridden(self, preset: Preset) -> Preset:
+        if self.set:
+            preset = preset.change(*self.set)
         optimizer: dict[str, Any] = {"learning_rate": self.learning_rate}
         optimizer["optimizer"] = Call.parse(self.optimizer) if self.optimizer else None
         optimizer["schedule"] = Call.parse(self.schedule) if self.schedule else None
@@ -86,7 +102,7 @@ class AtlasRecipe(BaseModel):
             steps=self.steps,
             optimizer=preset.optimizer.model_copy(update=given) if given else None,
         )
-        chosen.optimizer.build()
+        chosen.optimizer.build(chosen.steps)
         return chosen
 
     def range_used(self, spec: ModelSpec) -> InputRange | None:
@@ -207,7 +223,7 @@ def read_recipes(path: str | os.PathLike[str]) -> tuple[AtlasRecipe, ...]:
 
 
 def _relative_to(folder: Path, recipe: AtlasRecipe) -> AtlasRecipe:
-    paths = {n: getattr(recipe, n) for n in ("model", "output", "weights")}
+    paths = {n: getattr(recipe, n) for n in ("model", "output", "weights", "images")}
     return recipe.model_copy(
         update={name: str(folder / path) for name, path in paths.items() if path is not None}
     )

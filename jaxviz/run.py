@@ -19,8 +19,12 @@ from jaxviz.atlas import AtlasWriter, LayerPlan
 from jaxviz.batch import PRNG, LayerRenderer, Render, join
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
+from jaxviz.given import GivenImages, coloured
 from jaxviz.loading import load_bundle
+from jaxviz.presets import Preset
+from jaxviz.ranges import known_range
 from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
+from jaxviz.sizes import image_shape
 
 # Work is committed in pieces of about this many units: few enough to lose little when a
 # run is killed, enough that an atlas is not a million small files.
@@ -37,6 +41,7 @@ class LayerReport:
     dead: int
     failed: int
     seconds: float
+    rescued: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,14 @@ class Job:
     bundle: Bundle
     renderers: tuple[LayerRenderer, ...]
     plans: tuple[LayerPlan, ...]
+    images: GivenImages | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What an atlas is of: a folder is continued only with exactly this."""
-        spec, preset = self.bundle.spec, self.renderers[0].preset
+        spec = self.bundle.spec
+        presets = {r.preset.name: r.preset.model_dump(mode="json") for r in self.renderers}
+        several = len(presets) > 1
         return {
             "model": {
                 "name": spec.name,
@@ -92,9 +100,11 @@ class Job:
                 "range": None if spec.range is None else spec.range.model_dump(mode="json"),
             },
             "recipe": {
-                "preset": preset.model_dump(mode="json"),
+                "preset": presets if several else next(iter(presets.values())),
                 "layers": {r.layer: list(r.shape) for r in self.renderers},
                 "channels": self.recipe.channels,
+                "attempts": self.recipe.attempts,
+                "images": None if self.images is None else self.images.digest,
                 "prng": PRNG,
             },
             "seed": self.recipe.seed,
@@ -107,25 +117,45 @@ def prepare(recipe: AtlasRecipe) -> Job:
     Raises:
         JaxvizError: Whatever is wrong, before any work is done.
     """
-    preset = recipe.preset_used()
+    presets = recipe.presets_used()
     bundle = load_bundle(recipe.model, weights=recipe.weights)
     bundle = bundle.with_spec(range=recipe.range_used(bundle.spec))
+    given = GivenImages(recipe.images, bundle.spec) if recipe.images else None
     renderers, problems = [], []
     for layer in match_layers(bundle.spec, recipe.layers):
-        try:
-            renderers.append(
-                LayerRenderer(bundle, layer, preset, size=recipe.size, chunk=recipe.chunk)
-            )
-        except ImageSizeError as error:
-            problems.append(error)
+        for preset in presets:
+            try:
+                renderers.append(_renderer(bundle, layer, preset, recipe, given))
+            except ImageSizeError as error:
+                problems.append(error)
     if problems:
         raise ImageSizeError(
             problems[0].summary if len(problems) == 1 else "some layers cannot take such images",
             details=[] if len(problems) == 1 else [p.summary for p in problems],
             hint=problems[-1].hint,
         )
-    plans = tuple(_plan(renderer, recipe) for renderer in renderers)
-    return Job(recipe, bundle, tuple(renderers), plans)
+    plans = tuple(_plan(renderer, recipe, several=len(presets) > 1) for renderer in renderers)
+    return Job(recipe, bundle, tuple(renderers), plans, given)
+
+
+def _renderer(
+    bundle: Bundle, layer: str, preset: Preset, recipe: AtlasRecipe, given: GivenImages | None
+) -> LayerRenderer:
+    references = None
+    if given is not None:
+        shape = image_shape(bundle.spec, layer, preset, recipe.size)
+        references = given.read((shape[0], shape[1]))
+        preset = coloured(preset, references)
+    return LayerRenderer(
+        bundle,
+        layer,
+        preset,
+        size=recipe.size,
+        chunk=recipe.chunk,
+        attempts=recipe.attempts,
+        measure=True,
+        references=references,
+    )
 
 
 def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasReport:
@@ -155,7 +185,7 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
     reporter = reporter or Reporter()
     use_compile_cache()
     job = prepare(recipe)
-    if job.bundle.spec.range is None:
+    if known_range(job.bundle.spec) is None:
         low, high = job.renderers[0].preset.units
         reporter.note(
             f"The input range of {job.bundle.spec.name!r} is not known; taking the preset's "
@@ -196,6 +226,7 @@ def _make_layer(
         units=len(plan.channels),
         done=entry.counts["done"],
         dead=entry.counts["dead"],
+        rescued=entry.counts["rescued"],
         failed=entry.counts["failed"],
         seconds=round(seconds, 3),
     )
@@ -210,15 +241,19 @@ def _write(atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render) ->
         score=render.scores,
         initial=render.initial_scores,
         status=render.status,
+        steps=render.steps,
+        reason=render.reasons,
+        **render.measures,
     )
 
 
-def _plan(renderer: LayerRenderer, recipe: AtlasRecipe) -> LayerPlan:
+def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> LayerPlan:
     channels = match_channels(recipe.channels, renderer.units_in_layer, renderer.layer)
     chunk = min(renderer.chunk, len(channels))
     height, width, depth = renderer.shown_shape
     return LayerPlan(
-        name=renderer.layer,
+        # the same layer stands once for each preset, one below the other
+        name=f"{renderer.layer} · {renderer.preset.name}" if several else renderer.layer,
         channels=channels,
         height=height,
         width=width,

@@ -7,9 +7,10 @@ page lists it and sorts by it. To add a status, add it to `jaxviz.status.UnitSta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from jaxviz.status import UnitStatus
+from jaxviz.status import Reason, UnitStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class Column:
         axes: The axes after the unit, by name; the sizes are fields of the `LayerPlan`.
         title: The name that people see.
         meaning: One sentence for people, shown on the page.
+        words: What a number of it stands for, where it is a code.
+        optional: Whether a chunk may be written without it; it then reads as `fill`.
     """
 
     name: str
@@ -31,6 +34,14 @@ class Column:
     axes: tuple[str, ...] = ()
     title: str = ""
     meaning: str = ""
+    words: Mapping[int, str] = field(default_factory=dict)
+    optional: bool = False
+
+
+def _measure(name: str, title: str, meaning: str) -> Column:
+    return Column(
+        name=name, dtype="float32", fill="NaN", title=title, meaning=meaning, optional=True
+    )
 
 
 IMAGE = Column(name="image", dtype="uint8", fill=0, axes=("height", "width", "depth"))
@@ -50,6 +61,39 @@ VALUES = (
         fill="NaN",
         title="Initial score",
         meaning="The objective on the starting image.",
+    ),
+    _measure("gain", "Gain", "Score less initial score."),
+    _measure(
+        "quantile", "Quantile", "Share of the reference images that excite the filter less."
+    ),
+    _measure(
+        "selectivity",
+        "Selectivity",
+        "Share of the layer's other filters that the picture excites less, each standardised "
+        "over the reference images.",
+    ),
+    _measure("robustness", "Robustness", "Activation after small shifts over that without."),
+    _measure(
+        "agreement",
+        "Agreement",
+        "How alike the pictures from two starts are: the cosine of what they excite in the layer.",
+    ),
+    Column(
+        name="steps",
+        dtype="int32",
+        fill=-1,
+        title="Steps",
+        meaning="Updates until the filter had converged or its steps were done.",
+        optional=True,
+    ),
+    Column(
+        name="reason",
+        dtype="uint8",
+        fill=int(Reason.NONE),
+        title="Reason",
+        meaning="Why a filter is dead, or what rescued it.",
+        words={reason: reason.text for reason in Reason},
+        optional=True,
     ),
 )
 

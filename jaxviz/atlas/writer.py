@@ -187,7 +187,7 @@ class AtlasWriter:
             images: uint8 [unit, height, width, depth], as shown.
             status: A final `UnitStatus` per unit.
             values: A number per unit for every column of `columns.VALUES`, by name:
-                `score`, `initial`.
+                `score` and `initial`; the others may be left out.
 
         Raises:
             AtlasError: If an array does not fit, the disk is full or cannot be written;
@@ -284,6 +284,9 @@ def _checked(
     for column in COLUMNS:
         expected = (len(units), *(getattr(plan, axis) for axis in column.axes))
         array = np.asarray(given[column.name]) if column.name in given else None
+        if array is None and column.optional:
+            fill = np.nan if column.fill == "NaN" else column.fill
+            array = np.full(expected, fill, column.dtype)
         if array is None:
             problems.append(f"{column.name}: missing, expected shape {expected}")
         elif array.shape != expected:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from jaxviz.errors import ConfigError
+from jaxviz.errors import ImageSizeError
 from jaxviz.parameterizations.colour import Values
 
 
@@ -38,10 +38,13 @@ class Fourier(Values):
     standardise: bool = False
 
     def check(self, shape: tuple[int, int, int]) -> None:
-        """Raise ConfigError if images of this shape cannot be made so."""
+        """Raise ConfigError or ImageSizeError if such images cannot be made so."""
         super().check(shape)
         if shape[0] * shape[1] < 2:
-            raise ConfigError(f"an image of {shape[0]}×{shape[1]} has no spectrum")
+            raise ImageSizeError(
+                f"an image of {shape[0]}×{shape[1]} has no spectrum",
+                hint="The least size that works is 2: --size 2.",
+            )
 
     def init(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         """A starting latent [2, channels, height, width // 2 + 1]."""

@@ -118,6 +118,12 @@ class Preset(BaseModel):
             _assign(document, path.strip(), _parsed(text.strip()))
         return self._made(document)
 
+    def fields_text(self) -> str:
+        """Every field on a line of its own, as `change` takes it."""
+        lines: list[str] = []
+        _flatten(self.model_dump(mode="json", exclude={"name", "about", "source"}), "", lines)
+        return "\n".join(lines)
+
     def _made(self, fields: dict[str, Any]) -> Preset:
         try:
             return Preset(**fields)
@@ -146,6 +152,18 @@ def _assign(document: Any, path: str, value: Any) -> None:
             )
         parent, place = place, place[key]
     parent[key] = value
+
+
+def _flatten(value: Any, path: str, lines: list[str]) -> None:
+    """One `path=value` for every leaf."""
+    if isinstance(value, dict) and value:
+        for key, below in value.items():
+            _flatten(below, f"{path}.{key}" if path else key, lines)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for number, below in enumerate(value):
+            _flatten(below, f"{path}.{number}", lines)
+    else:
+        lines.append(f"    {path}={json.dumps(value, ensure_ascii=False)}")
 
 
 def _parsed(text: str) -> Any:

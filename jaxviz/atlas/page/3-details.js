@@ -35,8 +35,10 @@ function measure(layer, unit, column) {
   const value = values[unit];
   const rows = [
     make("dt", { textContent: column.title, title: column.meaning }),
-    make("dd", { textContent: number(value) }),
+    make("dd", { textContent: column.words[value] || number(value) }),
   ];
+  if (known.length === 0) return [];
+  if (column.words[value] !== undefined) return column.words[value] ? rows : [];
   if (value === null || known.length < 2) return rows;
   const rank = known.filter((other) => other > value).length + 1;
   return [

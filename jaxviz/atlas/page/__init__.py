@@ -41,7 +41,10 @@ def render_page(manifest: Manifest, values: Mapping[str, Mapping[str, np.ndarray
             {"code": s, "label": s.label, "colour": s.colour, "marked": s in MARKED}
             for s in UnitStatus
         ],
-        "columns": [{"name": c.name, "title": c.title, "meaning": c.meaning} for c in VALUES],
+        "columns": [
+            {"name": c.name, "title": c.title, "meaning": c.meaning, "words": {int(k): word for k, word in c.words.items()}}
+            for c in VALUES
+        ],
         "layers": [_layer(entry, values[entry.plan.name]) for entry in manifest.layers],
     }
     script = "\n".join(_part(name) for name in sorted(_names(".js")))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxviz.atlas import AtlasWriter, LayerPlan, open_atlas
+from jaxviz.atlas.columns import VALUES
 from jaxviz.atlas.page import embedded
 from jaxviz.atlas.tiles import strips_of, write_strips
 from tests.jaxviz.atlas.synthetic import make, plan, rendered
@@ -73,7 +74,7 @@ def test_the_page_holds_every_unit(tmp_path):
     assert data["title"] == "net"
     assert data["identity"]["seed"] == 7
     assert data["runs"][0]["record"]["device"] == "cpu"
-    assert [c["name"] for c in data["columns"]] == ["score", "initial"]
+    assert [c["name"] for c in data["columns"]] == [column.name for column in VALUES]
     for layer, entry in zip(layers, data["layers"], strict=True):
         expected = rendered(layer, range(layer.units))
         assert entry["name"] == layer.name

@@ -262,12 +262,12 @@ def test_no_status_where_a_column_failed(tmp_path, monkeypatch):
 def test_writes_that_do_not_fit_name_every_misfit(tmp_path):
     good = rendered(plan(), range(4))
     with writer(tmp_path / "a") as atlas:
-        bad = {**good, "images": good["images"][:, :7], "status": [0, 1, 2, 3], "gain": [1]}
+        bad = {**good, "images": good["images"][:, :7], "status": [0, 1, 2, 3], "gane": [1]}
         bad.pop("initial")
         with pytest.raises(AtlasError) as caught:
             atlas.write("conv1", range(5), **bad)
         assert [line.split(":")[0] for line in caught.value.details] == [
-            "gain",
+            "gane",
             "units 0",
             "image",
             "score",

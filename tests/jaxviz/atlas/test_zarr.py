@@ -6,6 +6,7 @@ import numpy as np
 import zarr
 
 from jaxviz.atlas import AtlasWriter, open_atlas
+from jaxviz.atlas.columns import COLUMNS
 from tests.jaxviz.atlas.synthetic import make, plan, rendered
 
 
@@ -19,7 +20,8 @@ def test_zarr_reads_the_hierarchy(tmp_path):
         assert group.attrs["channels"] == list(layer.channels)
         expected = rendered(layer, range(layer.units))
         names = {"image": "images", "score": "score", "initial": "initial", "status": "status"}
-        assert set(group.array_keys()) == set(names)
+        assert set(group.array_keys()) == {column.name for column in COLUMNS}
+        assert np.isnan(group["selectivity"][:]).all()  # was not given
         for name, key in names.items():
             assert group[name].dtype == expected[key].dtype
             np.testing.assert_array_equal(group[name][:], expected[key])
