@@ -16,6 +16,7 @@ from jaxviz.model.ops.windows import (
     Pairs,
     pad_spatial,
     same_padding,
+    sum_over_windows,
     window_counts,
     window_slice,
 )
@@ -72,13 +73,14 @@ def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> 
         x = jnp.repeat(x, op.multiplier, axis=-1)
     kernel = kernel.reshape(*op.window, -1)
     padding = pad_amounts(op, x.shape[1:-1])
-    return _with_bias(_shifted_sum(x, kernel, op.strides, op.dilation, padding), weights)
+    return _with_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding), weights)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _shifted_sum(
+def shifted_sum(
     x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
 ) -> jax.Array:
+    """The sum over a window of shifted copies of a map, each times kernel [*window, channels]."""
     padded = pad_spatial(x, padding)
     sizes = window_counts(x.shape[1:-1], kernel.shape[:-1], strides, dilation, padding)
     total = None
@@ -92,7 +94,7 @@ def _shifted_sum(
 def _shifted_sum_forward(
     x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _shifted_sum(x, kernel, strides, dilation, padding), (x, kernel)
+    return shifted_sum(x, kernel, strides, dilation, padding), (x, kernel)
 
 
 def _shifted_sum_backward(
@@ -104,20 +106,7 @@ def _shifted_sum_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
     window = kernel.shape[:-1]
-    # To the input: the cotangent spread out by the stride, slid over by the flipped kernel.
-    config = [(0, 0, 0)]
-    for n, k, s, d, (low, high) in zip(
-        x.shape[1:-1], window, strides, dilation, padding, strict=True
-    ):
-        count = (n + low + high - (k - 1) * d - 1) // s + 1
-        before = (k - 1) * d - low
-        after = n + (k - 1) * d - before - ((count - 1) * s + 1)
-        config.append((before, after, s - 1))
-    spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
-    ones = (1,) * len(window)
-    none = ((0, 0),) * len(window)
-    flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
-    to_x = _shifted_sum(spread, flipped, ones, dilation, none)
+    to_x = _shifted_sum_to_input(x.shape[1:-1], kernel, strides, dilation, padding, cotangent)
     # To the kernel: dropped by XLA where nobody asks for it.
     padded = pad_spatial(x, padding)
     sizes = cotangent.shape[1:-1]
@@ -131,7 +120,37 @@ def _shifted_sum_backward(
     return to_x, to_kernel
 
 
-_shifted_sum.defvjp(_shifted_sum_forward, _shifted_sum_backward)
+def _shifted_sum_to_input(
+    sizes: Ints,
+    kernel: jax.Array,
+    strides: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    cotangent: jax.Array,
+) -> jax.Array:
+    window = kernel.shape[:-1]
+    ones = (1,) * len(window)
+    if dilation == ones and strides != ones:
+        flat = kernel.reshape(-1, kernel.shape[-1])
+
+        def term(offsets: np.ndarray, cotangent: jax.Array) -> jax.Array:
+            weights = jnp.where(offsets < 0, 0, flat[np.maximum(offsets[..., 0], 0)])
+            return cotangent * weights
+
+        return sum_over_windows(sizes, window, strides, padding, (cotangent,), term)
+    # The cotangent, spread out by the stride, slid over by the flipped kernel.
+    config = [(0, 0, 0)]
+    for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True):
+        count = (n + low + high - (k - 1) * d - 1) // s + 1
+        before = (k - 1) * d - low
+        after = n + (k - 1) * d - before - ((count - 1) * s + 1)
+        config.append((before, after, s - 1))
+    spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
+    flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
+    return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window))
+
+
+shifted_sum.defvjp(_shifted_sum_forward, _shifted_sum_backward)
 
 
 @implements(ConvTranspose)

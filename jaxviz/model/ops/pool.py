@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial, reduce
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxviz.model.ops.conv import shifted_sum
 from jaxviz.model.ops.registry import implements
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
     pad_spatial,
     same_padding,
+    sum_over_windows,
     window_counts,
     window_slice,
 )
@@ -44,11 +46,10 @@ def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     padding = _pool_padding(op, x.shape[1:-1])
     if op.kind == "max":
         return _max_slices(x, op.window, op.strides, padding)
-    padded = pad_spatial(x, padding)
     ones = (1,) * len(op.window)
-    sizes = window_counts(x.shape[1:-1], op.window, op.strides, ones, padding)
-    terms = (window_slice(padded, o, op.strides, ones, sizes) for o in np.ndindex(*op.window))
-    return reduce(jnp.add, terms) / _counts(op, x.shape, padding)
+    kernel = jnp.ones((*op.window, x.shape[-1]), x.dtype)
+    total = shifted_sum(x, kernel, op.strides, ones, padding)
+    return total / _counts(op, x.shape, padding)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
@@ -66,9 +67,10 @@ def _max_and_winner(
     for index, offset in enumerate(np.ndindex(*window)):
         value = window_slice(padded, offset, strides, ones, sizes)
         if best is None or winner is None:
-            best, winner = value, jnp.zeros(value.shape, jnp.int8)
+            kind = jnp.int8 if np.prod(window) < 127 else jnp.int32
+            best, winner = value, jnp.zeros(value.shape, kind)
         else:
-            winner = jnp.where(value > best, jnp.int8(index), winner)
+            winner = jnp.where(value > best, winner.dtype.type(index), winner)
             best = jnp.maximum(best, value)
     assert best is not None
     assert winner is not None
@@ -86,39 +88,12 @@ def _max_backward(
     window: Ints, strides: Ints, padding: Pairs, kept: tuple[jax.Array, Ints], cotangent: jax.Array
 ) -> tuple[jax.Array]:
     winner, shape = kept
-    if window == strides and not any(map(sum, padding)):
-        return (_max_backward_tiles(winner, cotangent, window, shape),)
-    zero = jnp.zeros((), cotangent.dtype)
-    total = None
-    for index, offset in enumerate(np.ndindex(*window)):
-        config = [(0, 0, 0)]
-        for n, o, s, (low, _), count in zip(
-            shape[1:-1], offset, strides, padding, cotangent.shape[1:-1], strict=True
-        ):
-            before = o - low
-            config.append((before, n - before - ((count - 1) * s + 1), s - 1))
-        share = jnp.where(winner == index, cotangent, zero)
-        term = lax.pad(share, zero, [*config, (0, 0, 0)])
-        total = term if total is None else total + term
-    assert total is not None
-    return (total,)
 
+    def term(offsets: np.ndarray, winner: jax.Array, cotangent: jax.Array) -> jax.Array:
+        chosen = winner == offsets.astype(winner.dtype)
+        return jnp.where(chosen, cotangent, jnp.zeros((), cotangent.dtype))
 
-def _max_backward_tiles(
-    winner: jax.Array, cotangent: jax.Array, window: Ints, shape: Ints
-) -> jax.Array:
-    """Windows that tile the map: every input belongs to one window, so nothing is summed."""
-    batch, *sizes, channels = cotangent.shape
-    index = jnp.arange(np.prod(window), dtype=jnp.int8).reshape(
-        (1, *(part for w in window for part in (1, w)), 1)
-    )
-    spaced = (batch, *(part for n in sizes for part in (n, 1)), channels)
-    spread = jnp.where(
-        winner.reshape(spaced) == index, cotangent.reshape(spaced), jnp.zeros((), cotangent.dtype)
-    )
-    full = spread.reshape(batch, *(n * w for n, w in zip(sizes, window, strict=True)), channels)
-    rest = [(0, n - m, 0) for n, m in zip(shape[1:-1], full.shape[1:-1], strict=True)]
-    return lax.pad(full, jnp.zeros((), full.dtype), [(0, 0, 0), *rest, (0, 0, 0)])
+    return (sum_over_windows(shape[1:-1], window, strides, padding, (winner, cotangent), term),)
 
 
 _max_slices.defvjp(_max_forward, _max_backward)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from itertools import product
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Ints = tuple[int, ...]
@@ -42,3 +47,72 @@ def pad_spatial(x: jax.Array, padding: Pairs, value: float = 0.0) -> jax.Array:
         return x
     config = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
     return lax.pad(x, jnp.asarray(value, x.dtype), config)
+
+
+def sum_over_windows(
+    sizes: Ints,
+    window: Ints,
+    strides: Ints,
+    padding: Pairs,
+    arrays: tuple[jax.Array, ...],
+    term: Callable[..., jax.Array],
+) -> jax.Array:
+    """Give back to every input position what the windows over it have for it.
+
+    The gradient of a strided window. Inputs are taken in phases (position modulo stride):
+    all of a phase lie at the same places of their windows, so each phase is a sum of
+    shifted maps and the whole a handful of dense terms, where spreading the windows out by
+    their stride first would work on zeros mostly.
+
+    Args:
+        sizes: Spatial sizes of the input.
+        window: Sizes of the window, without dilation.
+        strides: Its strides.
+        padding: Its padding.
+        arrays: Maps [batch, *windows, channels], one entry per window.
+        term: (offsets, *maps) -> a term of the sum. `offsets` has the place in the window,
+            counted row by row, [1, *(1, stride per axis), 1], or -1 for none; the maps are
+            [batch, *(positions, 1 per axis), channels].
+
+    Returns:
+        [batch, *sizes, channels].
+    """
+    counts = arrays[0].shape[1:-1]
+    groups = tuple(-(-n // s) for n, s in zip(sizes, strides, strict=True))
+    shifts = []  # by how many windows earlier the covering window lies, per axis
+    for k, s, (low, _) in zip(window, strides, padding, strict=True):
+        shifts.append(range(-((low + s - 1) // s), (k - 1 - low) // s + 1))
+    margins = [
+        (max(steps.stop - 1, 0), max(g - steps.start - count, 0))
+        for steps, g, count in zip(shifts, groups, counts, strict=True)
+    ]
+    padded = [pad_spatial(array, tuple(margins)) for array in arrays]
+    terms = []
+    for shift in product(*shifts):
+        offsets = _phase_offsets(shift, window, strides, padding)
+        if (offsets < 0).all():
+            continue
+        start = [before - u for (before, _), u in zip(margins, shift, strict=True)]
+        maps = []
+        for array in padded:
+            limits = [a + g for a, g in zip(start, groups, strict=True)]
+            part = lax.slice(array, (0, *start, 0), (array.shape[0], *limits, array.shape[-1]))
+            spaced = (part.shape[0], *(n for g in groups for n in (g, 1)), part.shape[-1])
+            maps.append(part.reshape(spaced))
+        terms.append(term(offsets, *maps))
+    total = reduce(jnp.add, terms)
+    full = tuple(g * s for g, s in zip(groups, strides, strict=True))
+    total = total.reshape(total.shape[0], *full, total.shape[-1])
+    return lax.slice(total, (0,) * total.ndim, (total.shape[0], *sizes, total.shape[-1]))
+
+
+def _phase_offsets(shift: Ints, window: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
+    """Where in its window each phase lies: [1, *(1, stride per axis), 1], -1 for outside."""
+    index = np.zeros((), np.int64)
+    inside = np.ones((), bool)
+    for u, k, s, (low, _) in zip(shift, window, strides, padding, strict=True):
+        place = np.arange(s) + low + u * s
+        index = np.add.outer(index * k, place)
+        inside = np.logical_and.outer(inside, (place >= 0) & (place < k))
+    flat = np.where(inside, index, -1)
+    return flat.reshape(1, *(n for s in strides for n in (1, s)), 1)
