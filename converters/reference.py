@@ -5,6 +5,7 @@ The only module that imports Keras, and only when it is asked to load a file.
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from converters.config import parse_version
+from converters.hdf5 import read_hdf5
 from converters.keras_file import sniff
 from jaxviz.errors import ModelFileError
 
 
-def load_keras(path: Path) -> Any:
+def load_keras(path: Path, weights: Path | None = None) -> Any:
     """A model as Keras loads it; files of Keras 1 and 2 through `tf_keras` where it is there.
+
+    Args:
+        path: A model file, a SavedModel, or an architecture as JSON.
+        weights: A file of weights to load into it.
 
     Raises:
         ModelFileError: If neither Keras is installed, or none can load the file.
@@ -26,7 +33,7 @@ def load_keras(path: Path) -> Any:
     problems = []
     for package in _packages(path):
         try:
-            return _load(package, path)
+            return _load(package, path, weights)
         except ImportError:
             problems.append(f"{package}: not installed")
         except Exception as error:  # Keras raises whatever it likes
@@ -35,33 +42,40 @@ def load_keras(path: Path) -> Any:
 
 
 def _packages(path: Path) -> tuple[str, ...]:
-    if sniff(path) == "hdf5":
-        from converters.config import parse_version
-        from converters.hdf5 import read_hdf5
-
+    kind = sniff(path)
+    if kind == "saved_model":
+        return ("tf_keras",)
+    if kind == "hdf5":
         file = read_hdf5(path, path.name)
-        stated = file.groups[""].get("keras_version")
-        stated = stated or file.groups.get("model_weights", {}).get("keras_version")
+        root = file.groups[""]
+        stated = root.get(
+            "keras_version", file.groups.get("model_weights", {}).get("keras_version")
+        )
         if parse_version(stated) < (3,):
             return ("tf_keras", "keras")
     return ("keras", "tf_keras")
 
 
-def _load(package: str, path: Path) -> Any:
-    # Keras goes by the ending; files in the wild have any.
-    ending = ".h5" if sniff(path) == "hdf5" else ".keras"
+def _load(package: str, path: Path, weights: Path | None) -> Any:
+    library = importlib.import_module(package)
+    if sniff(path) == "json":
+        model = library.models.model_from_json(path.read_text(encoding="utf-8"))
+    else:
+        model = _load_named(library, path)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _load_named(library: Any, path: Path) -> Any:
+    """A model file under an ending that Keras knows; files in the wild have any."""
+    ending = {"hdf5": ".h5", "zip": ".keras"}.get(sniff(path) or "")
+    if ending is None or path.suffix in (".h5", ".hdf5", ".keras"):
+        return library.models.load_model(path, compile=False)
     with tempfile.TemporaryDirectory() as folder:
-        named = path
-        if path.suffix not in (".h5", ".hdf5", ".keras"):
-            named = Path(folder) / f"model{ending}"
-            shutil.copyfile(path, named)
-        if package == "keras":
-            import keras
-
-            return keras.saving.load_model(named, compile=False)
-        import tf_keras
-
-        return tf_keras.models.load_model(named, compile=False)
+        named = Path(folder) / f"model{ending}"
+        shutil.copyfile(path, named)
+        return library.models.load_model(named, compile=False)
 
 
 def activations(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

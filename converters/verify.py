@@ -107,28 +107,33 @@ def verify(
     model: Any,
     images: np.ndarray | Mapping[str, np.ndarray] | None = None,
     *,
+    weights: str | Path | None = None,
     tolerance: float = TOLERANCE,
 ) -> Report:
     """Compare every layer's output with that of Keras on the same input.
 
     Args:
         bundle: The converted model.
-        model: A live Keras model, or the path of a model file for Keras to load.
+        model: A live Keras model; or for Keras to load, the path of a model file, or the
+            `module:function` that returns one.
         images: Inputs [batch, …, channels] by input name, or one array for the first;
             random ones in the model's range if left out.
+        weights: The file of weights, where the model file holds only the architecture.
         tolerance: The largest relative L2 error that counts as equal.
 
     Raises:
         ModelFileError: If Keras is not installed or cannot load the file.
     """
-    from converters import keras_file, keras_live, lower, reference
+    from converters import keras_live, lower, reference
 
     spec = bundle.spec
     if isinstance(model, str | Path):
-        network, _, source = keras_file.read(Path(model))
-        model = reference.load_keras(Path(model))
-    else:
-        network, _, source = keras_live.read_live(model)
+        path = Path(model)
+        if path.exists():
+            model = reference.load_keras(path, None if weights is None else Path(weights))
+        else:
+            model = keras_live.call_for_model(str(model))
+    network, _, source = keras_live.read_live(model)
     axes = lower.lower(network, source, _until(spec)).axes
     inputs = _inputs(spec, images)
     keras_inputs = {n: _as_keras(a, axes.get(n)) for n, a in inputs.items()}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxviz.model import Model
 
 #: Packages that can read model files register a module under this entry point group. It has
-#: `recognises(path) -> bool` and `convert_file(path, *, weights, until) -> Bundle`.
+#: `recognises(path) -> bool` and `convert_file(path, *, weights, until, trust) -> Bundle`.
 CONVERTERS = "jaxviz.converters"
 
 
@@ -47,6 +47,7 @@ def load_bundle(
     *,
     weights: str | os.PathLike[str] | None = None,
     until: str | None = None,
+    trust: bool = False,
 ) -> Bundle:
     """The spec and weights of a bundle or a model file, without building a Flax model.
 
@@ -54,6 +55,7 @@ def load_bundle(
         path: A bundle or a model file.
         weights: A file of weights, where the model file holds only the architecture.
         until: Keep only what this layer needs.
+        trust: Allow formats that can run what is in them (a SavedModel).
     """
     path = Path(path)
     if not path.exists():
@@ -63,13 +65,33 @@ def load_bundle(
     for converter in converters():
         if converter.recognises(path):
             return converter.convert_file(
-                path, weights=None if weights is None else Path(weights), until=until
+                path,
+                weights=None if weights is None else Path(weights),
+                until=until,
+                trust=trust,
             )
     names = ", ".join(e.name for e in entry_points(group=CONVERTERS)) or "none"
     raise ModelFileError(
         f"{str(path)!r} is not a model that can be read",
         hint=f"Expected a bundle or a file that an installed converter knows (installed: {names}).",
     )
+
+
+def load_function(target: str, *, until: str | None = None) -> Bundle:
+    """The live model that a function of the user's returns, converted.
+
+    Args:
+        target: `module:function`; it is imported and called, so it must come from the user
+            and never from a file or a recipe.
+        until: Keep only what this layer needs.
+
+    Raises:
+        ModelFileError: If no installed converter takes live models, or there is no function.
+    """
+    for converter in converters():
+        if hasattr(converter, "from_function"):
+            return converter.from_function(target, until=until)
+    raise ModelFileError("no converter that takes live models is installed")
 
 
 def converters() -> list[Any]:

@@ -12,6 +12,7 @@ from converters.layers import (  # noqa: F401 - each registers its converters
     passthrough,
     pool,
     rearranging,
+    tensorflow_ops,
 )
 from converters.layers.call import LayerCall, Slot, UnknownInput, Unsupported, Value
 from converters.layers.registry import converter_of, converts

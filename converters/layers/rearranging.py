@@ -84,7 +84,7 @@ def expand_dims(call: LayerCall) -> Value:
     """A new axis of size 1."""
     value = call.as_in_keras(call.inputs[0])
     rank, axis = len(value.shape) + 2, call.argument(1, "axis")
-    if type(axis) is not int or not 0 < axis % rank:
+    if type(axis) is not int or not axis % rank:
         call.refuse(f"axis={axis!r} comes before the batch")
     return call.emit(Expand(axis=axis % rank - rank), value, axes=in_order(rank - 1))
 
@@ -114,16 +114,21 @@ def concatenate(call: LayerCall) -> Value:
 @converts("ops.Stack")
 def stack(call: LayerCall) -> Value:
     """Tensors joined along a new axis."""
+    return stacked(call, call.argument(1, "axis", 0))
+
+
+def stacked(call: LayerCall, axis: Any) -> Value:
+    """Emit a new axis for every tensor, and their concatenation along it."""
     values = [call.as_in_keras(value) for value in call.inputs]
-    rank, axis = len(values[0].shape) + 2, call.argument(1, "axis", 0)
-    if type(axis) is not int or not 0 < axis % rank:
-        call.refuse(f"axis={axis!r} comes before the batch")
+    rank = len(values[0].shape) + 2
+    if type(axis) is not int or not axis % rank:
+        return call.refuse(f"axis={axis!r} comes before the batch")
     place = axis % rank - rank
-    parts = [
+    expanded = [
         call.emit(Expand(axis=place), value, stage=f"part{i}", axes=in_order(rank - 1))
         for i, value in enumerate(values)
     ]
-    return call.emit(Concatenate(axis=place), *parts)
+    return call.emit(Concatenate(axis=place), *expanded)
 
 
 @converts("ops.Split")

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 import converters
+from converters.config import parse_model
+from converters.lower import convert
 from converters.verify import verify
+from converters.weights import LegacyStore
+from jaxviz.model import Model
+from jaxviz.spec import Source
 
 Layers = Callable[[Any], Any]
 
@@ -279,3 +284,48 @@ def test_bicubic_resizing(layer: str, keras: Any, parity: Any) -> None:
     size = [11, 12] if layer == "Resizing" else [2]
     resized = getattr(keras.layers, layer)(*size, interpolation="bicubic")
     parity(keras.Sequential([keras.layers.Input((7, 9, 3)), resized]), tolerance=1e-3)
+
+
+def test_tensorflow_functions_in_a_graph(parity: Any) -> None:
+    tf_keras, tf = pytest.importorskip("tf_keras"), pytest.importorskip("tensorflow")
+    x = tf_keras.Input((8, 4, 8))
+    outputs = [
+        x * 0.2, 1.0 - x, x + x, tf.nn.relu6(x + 3.0), tf.reduce_mean(x, [1, 2], keepdims=True),
+        x[:, 1:-1, ::2, 0], x[..., :3], tf.concat([x, x], -1), tf.transpose(x, [0, 3, 1, 2]),
+        tf.reshape(x, [-1, 32, 8]), tf.image.resize(x, (4, 5)), tf.nn.depth_to_space(x, 2),
+        tf.split(x, 2, axis=-1)[1], tf.nn.l2_normalize(x, -1), tf.clip_by_value(x, 0.0, 1.0),
+        tf.expand_dims(x, 1), -x, x / 2.0, x**2, tf.sigmoid(x), tf.stack([x, x], 1),
+        tf.pad(x, [[0, 0], [1, 1], [1, 2], [0, 0]]), tf.squeeze(tf.expand_dims(x, 1), [1]),
+        tf.nn.softmax(x), tf.matmul(x, x, transpose_b=True), tf.cast(x, tf.float32),
+        tf.math.maximum(x, 0.1), tf.reduce_max(x, -1), tf.exp(x), tf.abs(x),
+    ]  # fmt: skip
+    parity(tf_keras.Model(x, outputs))
+
+
+def test_graph_operations_of_tensorflow_2_3() -> None:
+    """`(relu6(x + 3) / 6) · x`, as MobileNetV3 was saved then: no Keras of today writes it."""
+
+    def layer(name: str, op: str, inputs: list[str], constants: dict[str, float]) -> Any:
+        node = {"name": name, "op": op, "input": [*inputs, "c"], "attr": {}}
+        return {
+            "class_name": "TensorFlowOpLayer", "name": name,
+            "config": {"name": name, "trainable": True, "dtype": "float32",
+                       "node_def": node, "constants": constants},
+            "inbound_nodes": [[[source, 0, 0, {}] for source in inputs]],
+        }  # fmt: skip
+
+    image = {
+        "class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+        "config": {"batch_input_shape": [None, 5], "name": "x"},
+    }  # fmt: skip
+    layers = [
+        image, layer("plus", "AddV2", ["x"], {"1": 3.0}), layer("clip", "Relu6", ["plus"], {}),
+        layer("sixth", "Mul", ["clip"], {"0": 1 / 6}), layer("gate", "Mul", ["x", "sixth"], {}),
+    ]  # fmt: skip
+    config = {"name": "n", "layers": layers, "input_layers": [["x", 0, 0]],
+              "output_layers": [["gate", 0, 0]]}  # fmt: skip
+    network = parse_model({"class_name": "Functional", "config": config}, (2, 4))
+    model = Model(convert(network, LegacyStore({}), Source()))
+    x = np.linspace(-6, 6, 10, dtype=np.float32).reshape(2, 5)
+    expected = x * np.clip(x + 3, 0, 6) / 6
+    np.testing.assert_allclose(model(x), expected, rtol=1e-6, atol=1e-6)
