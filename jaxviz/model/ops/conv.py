@@ -29,7 +29,7 @@ Weights = Mapping[str, jax.Array]
 def conv(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
     """Convolution as XLA has it."""
     padding = pad_amounts(op, x.shape[1:-1])
-    return _with_bias(
+    return add_bias(
         lax.conv_general_dilated(
             x,
             weights["kernel"],
@@ -58,7 +58,7 @@ def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Arr
         dimension_numbers=_dimensions(len(op.window)),
         feature_group_count=channels,
     )
-    return _with_bias(result, weights)
+    return add_bias(result, weights)
 
 
 @implements(DepthwiseConv, "slices")
@@ -73,7 +73,7 @@ def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> 
         x = jnp.repeat(x, op.multiplier, axis=-1)
     kernel = kernel.reshape(*op.window, -1)
     padding = pad_amounts(op, x.shape[1:-1])
-    return _with_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding), weights)
+    return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding), weights)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -106,7 +106,7 @@ def _shifted_sum_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = kept
     window = kernel.shape[:-1]
-    to_x = _shifted_sum_to_input(x.shape[1:-1], kernel, strides, dilation, padding, cotangent)
+    to_x = shifted_sum_to_input(x.shape[1:-1], kernel, strides, dilation, padding, cotangent)
     # To the kernel: dropped by XLA where nobody asks for it.
     padded = pad_spatial(x, padding)
     sizes = cotangent.shape[1:-1]
@@ -120,7 +120,7 @@ def _shifted_sum_backward(
     return to_x, to_kernel
 
 
-def _shifted_sum_to_input(
+def shifted_sum_to_input(
     sizes: Ints,
     kernel: jax.Array,
     strides: Ints,
@@ -128,6 +128,10 @@ def _shifted_sum_to_input(
     padding: Pairs,
     cotangent: jax.Array,
 ) -> jax.Array:
+    """The gradient of `shifted_sum` with respect to its input, of these spatial sizes.
+
+    A cotangent with one channel is spread over all channels of the kernel.
+    """
     window = kernel.shape[:-1]
     ones = (1,) * len(window)
     if dilation == ones and strides != ones:
@@ -169,13 +173,13 @@ def conv_transpose(op: ConvTranspose, weights: Weights, x: jax.Array) -> jax.Arr
         rhs_dilation=op.dilation,
         dimension_numbers=_dimensions(len(op.window)),
     )
-    return _with_bias(result, weights)
+    return add_bias(result, weights)
 
 
 @implements(Dense)
 def dense(op: Dense, weights: Weights, x: jax.Array) -> jax.Array:
     """Matrix product over the last axis."""
-    return _with_bias(x @ weights["kernel"], weights)
+    return add_bias(x @ weights["kernel"], weights)
 
 
 def pad_amounts(op: Conv | DepthwiseConv, sizes: tuple[int, ...]) -> Pairs:
@@ -187,7 +191,8 @@ def pad_amounts(op: Conv | DepthwiseConv, sizes: tuple[int, ...]) -> Pairs:
     return op.padding  # type: ignore[return-value]
 
 
-def _with_bias(x: jax.Array, weights: Weights) -> jax.Array:
+def add_bias(x: jax.Array, weights: Weights) -> jax.Array:
+    """A map plus its bias, where there is one."""
     return x + weights["bias"].reshape((1,) * (x.ndim - 1) + (-1,)) if "bias" in weights else x
 
 
