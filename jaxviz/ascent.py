@@ -12,7 +12,7 @@ import optax
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from jaxviz.display import Display
-from jaxviz.parameterizations import Fourier, Pixel
+from jaxviz.parameterizations import Fourier, Phase, Pixel
 from jaxviz.ranges import Units
 from jaxviz.transforms import Transform, apply_all
 
@@ -95,7 +95,7 @@ class Ascent:
 
     objective: Measure
     score: Measure
-    parameterization: Pixel | Fourier
+    parameterization: Pixel | Fourier | Phase
     transforms: Sequence[Transform]
     keep_transformed: bool
     draws: int

@@ -17,7 +17,7 @@ from jaxviz.assess import Assessor, agreement
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.model import Model
-from jaxviz.model.lowerings import choose_forms
+from jaxviz.model.lowerings import choose_forms, prepare_weights
 from jaxviz.objectives import Network
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
@@ -192,20 +192,19 @@ class LayerRenderer:
         targets = list(dict.fromkeys(name or layer for name in (None, *preset.objective.layers())))
         for name in targets:
             spec.node(name)
-        params: Any = model.arrays() if isinstance(model, Model) else model.weights
+        self._targets = targets
         self.shape = image_shape(spec, layer, preset, size)
+        self.preset = preset = preset.at(min(self.shape[:2]))
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
         shapes = self._check_seen(seen, targets)
         preset.parameterization.check(self.shape)
         self.units_in_layer = shapes[layer][-1] or 0
-        self.forms = choose_forms(spec, targets, jax.default_backend())
+        self.forms = choose_forms(spec, targets, jax.default_backend(), shapes)
         self.chunk = chunk or _default_chunk(shapes, self.units_in_layer)
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
         self.traces = {"start": 0, "step": 0, "look": 0}
-        layers = {node.layer for node in spec.upstream(targets)}
-        self._params = jax.device_put({k: dict(v) for k, v in params.items() if k in layers})
         self._programs: dict[str, Program] = {}
         self._model, self._attempts = model, attempts
         self._measure, self._references = measure, references
@@ -348,6 +347,13 @@ class LayerRenderer:
                 hint="Take a preset whose transforms keep the size, such as the default.",
             )
         return upstream_shapes(self.spec, targets, seen)
+
+    @cached_property
+    def _params(self) -> Any:
+        # made late, for a continued run is given the forms of the first
+        model = self._model
+        params: Any = model.arrays() if isinstance(model, Model) else model.weights
+        return jax.device_put(prepare_weights(self.spec, params, self.forms, self._targets))
 
     @property
     def _network(self) -> Network:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxviz.errors import ConfigError
-from jaxviz.parameterizations import measured_colour
+from jaxviz.parameterizations import Phase, measured_colour, measured_spectrum
 from jaxviz.presets import Preset
 from jaxviz.spec import ModelSpec
 
@@ -62,9 +62,11 @@ class GivenImages:
 
 
 def coloured(preset: Preset, references: np.ndarray) -> Preset:
-    """The preset with the images' own colours, where it has natural ones."""
-    if preset.parameterization.colour != "natural":
-        return preset
-    changed = {"colour": measured_colour(references)}
+    """The preset with the images' own colours and spectrum, where it has natural ones."""
+    changed: dict[str, object] = {}
+    if preset.parameterization.colour == "natural":
+        changed["colour"] = measured_colour(references)
+    if isinstance(preset.parameterization, Phase):
+        changed["spectrum"] = measured_spectrum(references)
     parameterization = preset.parameterization.model_copy(update=changed)
     return preset.override(parameterization=parameterization)

@@ -32,12 +32,14 @@ class Values(BaseModel):
             channels alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
         squash: `sigmoid` and `clip` keep values between 0 and 1; a clipped value still passes
             its gradient back, or it could never return.
+        stretch: Whether the darkest value becomes 0 and the brightest 1 afterwards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
     colour: Literal["natural", "none"] | tuple[tuple[float, ...], ...] = "none"
     squash: Literal["none", "sigmoid", "clip"] = "none"
+    stretch: bool = False
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Raise ConfigError if images of this shape cannot be made so."""
@@ -52,9 +54,12 @@ class Values(BaseModel):
         if matrix is not None:
             values = values @ matrix.T
         if self.squash == "sigmoid":
-            return jax.nn.sigmoid(values)
-        if self.squash == "clip":
-            return values + jax.lax.stop_gradient(jnp.clip(values, 0, 1) - values)
+            values = jax.nn.sigmoid(values)
+        elif self.squash == "clip":
+            values = values + jax.lax.stop_gradient(jnp.clip(values, 0, 1) - values)
+        if self.stretch:
+            values = values - values.min()
+            values = values / jnp.maximum(values.max(), 1e-12)
         return values
 
     def unfinish(self, image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:

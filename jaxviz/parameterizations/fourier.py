@@ -54,10 +54,10 @@ class Fourier(Values):
     def to_image(self, latent: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
         """The image [height, width, channels]."""
         size = (shape[0], shape[1])
-        spectrum = _standard(latent) if self.standardise else latent
+        spectrum = standardised(latent) if self.standardise else latent
         spectrum = spectrum * envelope(size, decay=self.decay)
         values = jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=size)
-        values = _standard(values) if self.standardise else values * self.gain
+        values = standardised(values) if self.standardise else values * self.gain
         return self.finish(jnp.moveaxis(values, 0, -1))
 
     def from_image(self, image: jax.Array) -> jax.Array:
@@ -101,6 +101,7 @@ def envelope(
     return (np.sqrt(size[0] * size[1]) / floor**decay).astype(np.float32)
 
 
-def _standard(values: jax.Array) -> jax.Array:
+def standardised(values: jax.Array) -> jax.Array:
+    """Mean 0 and standard deviation 1."""
     values = values - jnp.mean(values)
     return values * jax.lax.rsqrt(jnp.maximum(jnp.mean(jnp.square(values)), 1e-12))

@@ -21,7 +21,7 @@ from jaxviz.errors import ConfigError, nearest
 from jaxviz.objectives import AnyObjective, Channel
 from jaxviz.optimizers import OptimizerConfig
 from jaxviz.parameterizations import AnyParameterization, Pixel
-from jaxviz.transforms import AnyTransform
+from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad
 
 
 class Preset(BaseModel):
@@ -39,6 +39,8 @@ class Preset(BaseModel):
         parameterization: What is optimised.
         transforms: What the picture has to be robust to, one draw of each per step.
         keep_transformed: Whether the picture stays as the transforms leave it.
+        amounts_follow_size: Whether the pixels of pads and jitters belong to `size` and grow
+            and shrink with the picture.
         draws: Transformed pictures that one step averages over.
         optimizer: How the latent is updated.
         redirect: Steps at the start whose gradients pass through closed activations.
@@ -59,6 +61,7 @@ class Preset(BaseModel):
     parameterization: AnyParameterization = Pixel()
     transforms: tuple[AnyTransform, ...] = ()
     keep_transformed: bool = False
+    amounts_follow_size: bool = False
     draws: PositiveInt = 1
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
     redirect: NonNegativeInt = 0
@@ -117,6 +120,19 @@ class Preset(BaseModel):
                 )
             _assign(document, path.strip(), _parsed(text.strip()))
         return self._made(document)
+
+    def at(self, side: int) -> Preset:
+        """The same preset for pictures of this side: amounts in pixels follow if they should."""
+        if not self.amounts_follow_size or self.size is None or side == self.size:
+            return self
+        share = side / self.size
+        transforms = tuple(
+            t.model_copy(update={"amount": max(1, int(t.amount * share))})
+            if isinstance(t, (Pad, Jitter, Crop))
+            else t
+            for t in self.transforms
+        )
+        return self.override(transforms=transforms, size=side)
 
     def fields_text(self) -> str:
         """Every field on a line of its own, as `change` takes it."""
