@@ -49,8 +49,14 @@ def run(
 
 
 def node_weights(node: Node, params: Params) -> dict[str, jax.Array]:
-    """The weights of one node, by role."""
-    return {role: params[node.layer][name] for role, name in node.weights.items()}
+    """The weights of one node, by role, and those derived from them for its form."""
+    weights = {role: params[node.layer][name] for role, name in node.weights.items()}
+    return {**weights, **params.get(derived_key(node), {})}
+
+
+def derived_key(node: Node) -> str:
+    """Under what name, which no layer has, the derived weights of a node are kept."""
+    return f"{node.name}\0derived"
 
 
 class Model(nnx.Module):

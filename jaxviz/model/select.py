@@ -91,10 +91,18 @@ def _passes(node: Node, shapes: Mapping[str, Shape]) -> bool:
     return bool(node.op.channelwise) and same
 
 
+def run_whole(
+    plan: ChannelPlan, params: Params, image: jax.Array, forms: Mapping[str, str] | None = None
+) -> dict[str, jax.Array]:
+    """What a plan needs whole, [1, …, channels] by name: the expensive part of `run_channel`."""
+    source = plan.spec.inputs_of([plan.layer])[0].name
+    return run(plan.spec, params, {source: image[None]}, plan.whole, forms)
+
+
 def run_channel(
     plan: ChannelPlan,
     params: Params,
-    image: jax.Array,
+    whole: Mapping[str, jax.Array],
     channel: jax.Array,
     forms: Mapping[str, str] | None = None,
 ) -> jax.Array:
@@ -103,7 +111,7 @@ def run_channel(
     Args:
         plan: From `plan_channel`.
         params: Weights by layer and name.
-        image: [height, width, channels] in the model's input units.
+        whole: From `run_whole`, of one image in the model's input units.
         channel: Which channel, an integer scalar.
         forms: Which form each node is computed in, by node name.
 
@@ -111,8 +119,6 @@ def run_channel(
         [*spatial]: the channel's map; a scalar for a layer without spatial axes.
     """
     forms = forms or {}
-    source = plan.spec.inputs_of([plan.layer])[0].name
-    whole = run(plan.spec, params, {source: image[None]}, plan.whole, forms)
     single: dict[str, jax.Array] = {}
     for node in plan.single:
         weights = node_weights(node, params)

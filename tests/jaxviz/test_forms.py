@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxviz.model.ops import compute
-from jaxviz.spec import DepthwiseConv, Op, Pool
+from jaxviz.errors import ConfigError
+from jaxviz.model.lowerings import choose_forms
+from jaxviz.model.ops import PREPARE, compute
+from jaxviz.spec import Conv, DepthwiseConv, Op, Pool
+from tests.jaxviz.tiny import tiny_bundle
 
 EXACT = 1e-11
 
@@ -70,6 +73,59 @@ def test_depthwise(height, width, high, wide, down, across, padding, dilation, m
         "bias": draw.normal(size=3 * multiplier),
     }
     assert_forms_equal(op, weights, (2, height, width, 3), "slices")
+
+
+@settings(deadline=None, max_examples=8, derandomize=True)
+@given(sizes, sizes, st.sampled_from(["same", "valid", ((2, 0), (1, 2))]))
+def test_winograd(height, width, padding):
+    op = Conv(filters=5, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding=padding)
+    draw = np.random.default_rng(1)
+    weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
+    weights |= PREPARE[Conv, "winograd"](op, weights)
+    assert_forms_equal(op, weights, (2, height, width, 4), "winograd")
+
+
+def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
+    op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
+    draw = np.random.default_rng(2)
+    weights = {"kernel": draw.normal(size=(3, 3, 64, 64)).astype(np.float32), "bias": np.zeros(64)}
+    x = draw.normal(size=(1, 12, 12, 64)).astype(np.float32)
+    double = {role: jnp.asarray(array, jnp.float64) for role, array in weights.items()}
+    exact = np.asarray(compute(op, double, jnp.asarray(x, jnp.float64)))
+    single = {k: jnp.asarray(v, jnp.float32) for k, v in weights.items()}
+    derived = {k: jnp.asarray(v) for k, v in PREPARE[Conv, "winograd"](op, single).items()}
+    errors = {}
+    for form, more in (("direct", {}), ("winograd", derived)):
+        found = compute(op, {**single, **more}, jnp.asarray(x), form=form)
+        errors[form] = np.sqrt(np.mean((np.asarray(found, np.float64) - exact) ** 2))
+    assert errors["winograd"] < 5 * errors["direct"]
+    assert errors["winograd"] < 3e-6 * np.sqrt(np.mean(exact**2))
+
+
+def test_images_side_by_side_give_what_each_gives_alone():
+    op = Conv(filters=4, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
+    draw = np.random.default_rng(3)
+    weights = {"kernel": draw.normal(size=(3, 3, 4, 4)), "bias": np.zeros(4)}
+    weights |= PREPARE[Conv, "winograd"](op, weights)
+    images = jnp.asarray(draw.normal(size=(3, 1, 6, 6, 4)))
+
+    def gradient(x, form):
+        return jax.grad(lambda x: (compute(op, weights, x, form=form) ** 2).sum())(x)
+
+    found = jax.vmap(lambda x: gradient(x, "winograd"))(images)
+    expected = jnp.stack([gradient(x, "direct") for x in images])
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_reference_turns_every_form_off(monkeypatch):
+    bundle = tiny_bundle()
+    shapes = bundle.spec.shapes()
+    assert choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes)
+    monkeypatch.setenv("JAXVIZ_LOWERINGS", "reference")
+    assert choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes) == {}
+    monkeypatch.setenv("JAXVIZ_LOWERINGS", "slow")
+    with pytest.raises(ConfigError, match="JAXVIZ_LOWERINGS"):
+        choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes)
 
 
 def test_the_first_of_equal_maxima_takes_the_gradient():

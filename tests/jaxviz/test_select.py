@@ -7,7 +7,7 @@ import pytest
 
 from jaxviz.model import run
 from jaxviz.model.lowerings import choose_forms
-from jaxviz.model.select import plan_channel, run_channel
+from jaxviz.model.select import plan_channel, run_channel, run_whole
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -94,10 +94,11 @@ def test_values_and_gradients(layer, platform):
     images = rng.normal(size=(2, *SPEC.inputs[0].shape)).astype(np.float32)
     channels = jnp.array([1, SHAPES[layer][-1] - 1])
     cotangent = rng.normal(size=SHAPES[layer][:-1]).astype(np.float32)
-    plan, forms = plan_channel(SPEC, layer, SHAPES), choose_forms(SPEC, [layer], platform)
+    plan, forms = plan_channel(SPEC, layer, SHAPES), choose_forms(SPEC, [layer], platform, SHAPES)
 
     def alone(image, channel):
-        return jnp.vdot(run_channel(plan, WEIGHTS, image, channel, forms), cotangent)
+        whole = run_whole(plan, WEIGHTS, image, forms)
+        return jnp.vdot(run_channel(plan, WEIGHTS, whole, channel, forms), cotangent)
 
     def from_whole(image, channel):
         whole = run(SPEC, WEIGHTS, {"image": image[None]}, [layer])[layer][0]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 
 from jaxviz.spec import Op
 
@@ -18,8 +19,13 @@ from jaxviz.spec import Op
 Form = Callable[..., jax.Array]
 FormT = TypeVar("FormT", bound=Form)
 
+#: (operation, weights by role) -> further weights that a form computes once beforehand.
+Prepare = Callable[[Any, Mapping[str, Any]], dict[str, np.ndarray]]
+PrepareT = TypeVar("PrepareT", bound=Prepare)
+
 DIRECT = "direct"
 FORMS: dict[type[Op], dict[str, Form]] = {}
+PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 
 
 def implements(op: type[Op], form: str = DIRECT) -> Callable[[FormT], FormT]:
@@ -27,6 +33,16 @@ def implements(op: type[Op], form: str = DIRECT) -> Callable[[FormT], FormT]:
 
     def register(function: FormT) -> FormT:
         FORMS.setdefault(op, {})[form] = function
+        return function
+
+    return register
+
+
+def prepares(op: type[Op], form: str) -> Callable[[PrepareT], PrepareT]:
+    """Register what a form of an operation makes of its weights once, before any step."""
+
+    def register(function: PrepareT) -> PrepareT:
+        PREPARE[op, form] = function
         return function
 
     return register
