@@ -106,18 +106,14 @@ def maps(model: str, images: tuple[str, ...], output: str, as_json: bool, **give
     files [height, width, channel] in its own units.
     """
     from jaxviz.figures import feature_maps
-    from jaxviz.figures.capture import capture, map_layers, save_arrays
     from jaxviz.figures.style import FORMATS, check_output
-    from jaxviz.recipe import match_layers
 
     path = check_output(output, (*FORMATS, *_ARRAYS))
-    network, pictures = _open(model, images, given)
-    labels = _read_labels(given)
-    if path.suffix.lower() in _ARRAYS:
-        patterns = given["layers_"]
-        layers = match_layers(network.spec, patterns) if patterns else map_layers(network.spec)
-        save_arrays(network, pictures.inputs, layers, path, names=pictures.names)
+    network = _network(model, given)
+    if path.suffix in _ARRAYS:
+        report = _write_arrays(network, images, path, given)
     else:
+        pictures, labels = _pictures(network, images, given), _read_labels(given)
         figure = feature_maps(
             network,
             pictures,
@@ -129,11 +125,8 @@ def maps(model: str, images: tuple[str, ...], output: str, as_json: bool, **give
             title=given["title"],
         )
         _save(figure, path, given["dpi"])
-    if as_json:
-        values = capture(network, pictures.inputs, ()).output
-        click.echo(json.dumps(_conclusions(path, pictures, values, labels)))
-    else:
-        click.echo(str(path))
+        report = {"images": _conclusions(network, pictures, labels)} if as_json else {}
+    click.echo(json.dumps({"file": str(path), **report}) if as_json else str(path))
 
 
 @click.command()
@@ -154,8 +147,8 @@ def activations(model: str, images: tuple[str, ...], output: str, swap: bool, **
 
     path = check_output(output)
     look = {"theme": given["theme"], "title": given["title"]}
-    network, pictures = _open(model, images, given)
-    chosen = _chosen(given)
+    network = _network(model, given)
+    pictures, chosen = _pictures(network, images, given), _chosen(given)
     if swap:
         layers = chosen.pop("layers")
         if len(layers) > 1:
@@ -208,7 +201,8 @@ def pooling(
             raise click.UsageError("Missing MODEL and IMAGES (or --example)")
         if values or window or stride:
             raise click.UsageError("--values, --window and --stride go with --example")
-        network, pictures = _open(model, images, given)
+        network = _network(model, given)
+        pictures = _pictures(network, images, given)
         look = {"theme": given["theme"], "title": given["title"]}
         figure = pooling_maps(network, pictures, **_chosen(given), **look)
     _save(figure, path, given["dpi"])
@@ -243,11 +237,10 @@ def weights(model: str, output: str, before: str | None, **given: Any) -> None:
     from jaxviz.figures import filter_weights
     from jaxviz.figures.style import check_output
     from jaxviz.loading import load
-    from jaxviz.model import Model
 
     path = check_output(output)
     figure = filter_weights(
-        Model(_bundle(model, given["weights"])),
+        _network(model, given),
         layers=given["layers_"],
         before=load(before) if before else None,
         view=given["view"],
@@ -312,29 +305,46 @@ def convolution(
 COMMANDS = (maps, activations, pooling, weights, convolution)
 
 
-def _bundle(model: str, weights: str | None) -> Any:
+def _network(model: str, given: dict[str, Any]) -> Model:
     from jaxviz.loading import load_bundle
-
-    return load_bundle(model, weights=weights)
-
-
-def _open(model: str, images: tuple[str, ...], given: dict[str, Any]) -> tuple[Model, Images]:
-    """The network, and the images as it takes them; what was done to them goes to stderr."""
-    from jaxviz.figures.images import read_images
     from jaxviz.model import Model
+
+    return Model(load_bundle(model, weights=given["weights"]))
+
+
+def _preparation(given: dict[str, Any]) -> dict[str, Any]:
+    """What is to be done to images, as `read_images` takes it."""
     from jaxviz.ranges import parse_range, preprocess_range
 
     if given["range_"] and given["preprocess"]:
         raise click.UsageError("give either --range or --preprocess, not both")
-    network = Model(_bundle(model, given["weights"]))
     range_ = parse_range(given["range_"]) if given["range_"] else None
     if given["preprocess"]:
         range_ = preprocess_range(given["preprocess"])
-    size = (given["size"], given["size"]) if given["size"] else None
-    pictures = read_images(images, network.spec, size=size, range_=range_)
+    return {"range_": range_, "size": (given["size"],) * 2 if given["size"] else None}
+
+
+def _pictures(network: Model, images: tuple[str, ...], given: dict[str, Any]) -> Images:
+    """The images as the network takes them; what was done to them goes to stderr."""
+    from jaxviz.figures.images import read_images
+
+    pictures = read_images(images, network.spec, **_preparation(given))
     for note in pictures.notes:
         click.echo(note, err=True)
-    return network, pictures
+    return pictures
+
+
+def _write_arrays(
+    network: Model, images: tuple[str, ...], path: Path, given: dict[str, Any]
+) -> dict[str, Any]:
+    from jaxviz.figures.capture import map_layers, save_arrays
+    from jaxviz.names import encode
+    from jaxviz.recipe import match_layers
+
+    spec, patterns = network.spec, given["layers_"]
+    layers = match_layers(spec, patterns) if patterns else map_layers(spec, most=len(spec.nodes))
+    save_arrays(network, images, layers, path, **_preparation(given))
+    return {"images": len(images), "layers": {encode(name): name for name in layers}}
 
 
 def _chosen(given: dict[str, Any]) -> dict[str, Any]:
@@ -377,14 +387,19 @@ def _save(figure: Figure, path: Path, dpi: float) -> None:
 
 
 def _conclusions(
-    path: Path, pictures: Images, output: Any, labels: tuple[str, ...] | None
-) -> dict[str, Any]:
+    network: Model, pictures: Images, labels: tuple[str, ...] | None
+) -> list[dict[str, Any]]:
+    from jaxviz.figures.capture import capture
+
+    names = labels or network.spec.labels
     rows = []
-    for name, values in zip(pictures.names, output, strict=True):
+    for name, values in zip(
+        pictures.names, capture(network, pictures.inputs, ()).output, strict=True
+    ):
         row: dict[str, Any] = {"image": printable(name)}
         if values.ndim == 1:
             best = int(values.argmax())
             row |= {"output": [float(v) for v in values], "predicted": best}
-            row |= {"label": labels[best]} if labels else {}
+            row |= {"label": names[best]} if names else {}
         rows.append(row)
-    return {"file": str(path), "images": rows, "notes": list(pictures.notes)}
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,22 @@ import jax
 import numpy as np
 
 from jaxviz.errors import ConfigError, LayerError
+from jaxviz.figures.images import read_images
+from jaxviz.figures.style import check_output
 from jaxviz.model import Model
 from jaxviz.model.graph import run
 from jaxviz.names import encode
 from jaxviz.recipe import match_layers
-from jaxviz.spec import Activation, Affine, BatchNorm, Identity, ModelSpec, Pool, Scale
+from jaxviz.spec import (
+    Activation,
+    Affine,
+    BatchNorm,
+    Identity,
+    InputRange,
+    ModelSpec,
+    Pool,
+    Scale,
+)
 
 Select = Literal["first", "strongest", "variance"]
 SELECTIONS = ("first", "strongest", "variance")
@@ -53,7 +64,7 @@ def capture(model: Model, images: np.ndarray, layers: Sequence[str]) -> Captured
         >>> seen.output.shape
         (2, 5)
     """
-    parts = list(_batches(model, images, layers, BATCH))
+    parts = list(_batches(model, _slices(images, BATCH), layers, BATCH))
     return Captured(
         {name: np.concatenate([maps[name] for _, maps in parts]) for name in layers},
         np.concatenate([output for output, _ in parts]),
@@ -62,52 +73,65 @@ def capture(model: Model, images: np.ndarray, layers: Sequence[str]) -> Captured
 
 def save_arrays(
     model: Model,
-    images: np.ndarray,
+    images: np.ndarray | Sequence[str | os.PathLike[str]],
     layers: Sequence[str],
     path: str | os.PathLike[str],
     *,
-    names: Sequence[str] = (),
+    range_: InputRange | None = None,
+    size: tuple[int, int] | None = None,
     batch: int = BATCH,
 ) -> Path:
     """Write the numbers behind the pictures: every channel of every named layer.
 
     Args:
         model: The network.
-        images: [image, height, width, channel] in its input units.
+        images: [image, height, width, channel] in its input units, or image files.
         layers: Names of taps.
-        path: `.npz` holds one array a layer; `.zarr` is a Zarr v3 group, written batch by
-            batch, for more images than fit in memory. In both an array is called by the
-            encoded layer name (`jaxviz.names.encode`), and `output` is the network's.
-        names: What the images are called; kept beside the arrays.
+        path: `.npz` holds one array a layer; `.zarr` is a Zarr v3 group, read and written
+            batch by batch, for more images than fit in memory. In both an array is called by
+            the encoded layer name (`jaxviz.names.encode`), and `output` is the network's.
+        range_: What black and white are to the network; see `read_images`.
+        size: (height, width) of image files, for a network that takes any.
         batch: Images computed at once.
 
     Raises:
         ConfigError: If the ending is another, or the place cannot be written.
+        ImageSizeError: If a file is no image, or does not fit.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".npz":
-            seen = capture(model, images, layers)
-            arrays = {encode(name): maps for name, maps in seen.maps.items()}
-            extra = {"output": seen.output, "layers": np.array(layers), "images": np.array(names)}
-            np.savez_compressed(path, **extra, **arrays)  # type: ignore[arg-type]
-        elif path.suffix == ".zarr":
-            _write_zarr(model, images, layers, path, names, batch)
+        path = check_output(path, (".npz", ".zarr"))
+        parts: Iterable[np.ndarray]
+        if isinstance(images, np.ndarray):
+            parts, names = _slices(images, batch), [str(i) for i in range(len(images))]
         else:
-            raise ConfigError(f"cannot write arrays as {path.name!r}", hint="Endings: .npz, .zarr.")
+            parts = _files(images, model.spec, range_, size, batch)
+            names = [Path(image).stem for image in images]
+        batches = _batches(model, parts, layers, batch)
+        if path.suffix == ".npz":
+            _write_npz(batches, layers, names, path)
+        else:
+            _write_zarr(batches, layers, names, path, batch)
     except OSError as error:
         raise ConfigError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     return path
 
 
+_Batch = tuple[np.ndarray, Mapping[str, np.ndarray]]
+
+
+def _write_npz(
+    batches: Iterable[_Batch], layers: Sequence[str], names: Sequence[str], path: Path
+) -> None:
+    parts = list(batches)
+    arrays = {encode(n): np.concatenate([maps[n] for _, maps in parts]) for n in layers}
+    arrays["output"] = np.concatenate([output for output, _ in parts])
+    arrays |= {"layers": np.array(layers), "images": np.array(names)}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
 def _write_zarr(
-    model: Model,
-    images: np.ndarray,
-    layers: Sequence[str],
-    path: Path,
-    names: Sequence[str],
-    batch: int,
+    batches: Iterable[_Batch], layers: Sequence[str], names: Sequence[str], path: Path, batch: int
 ) -> None:
     import tensorstore
 
@@ -115,40 +139,57 @@ def _write_zarr(
 
     if path.exists():
         raise ConfigError(f"{str(path)!r} exists already", hint="Choose another name.")
-    make_group(path, {"layers": {encode(name): name for name in layers}, "images": list(names)})
     stores: dict[str, tensorstore.TensorStore] = {}
     start = 0
-    for output, maps in _batches(model, images, layers, batch):
+    for output, maps in batches:
+        if not stores:  # the first images could be read: now the folder is made
+            make_group(path, {"layers": {encode(n): n for n in layers}, "images": list(names)})
         for key, array in {"output": output, **{encode(n): maps[n] for n in layers}}.items():
             if key not in stores:
-                chunk = [batch, *array.shape[1:]]
+                place = {"driver": "file", "path": f"{(path / key).absolute()}/"}
                 stores[key] = tensorstore.open(
-                    {
-                        "driver": "zarr3",
-                        "kvstore": {"driver": "file", "path": f"{(path / key).absolute()}/"},
-                    },
+                    {"driver": "zarr3", "kvstore": place},
                     create=True,
                     dtype=tensorstore.float32,
-                    shape=[len(images), *array.shape[1:]],
-                    chunk_layout=tensorstore.ChunkLayout(chunk_shape=chunk),
+                    shape=[len(names), *array.shape[1:]],
+                    chunk_layout=tensorstore.ChunkLayout(chunk_shape=[batch, *array.shape[1:]]),
                 ).result()
             stores[key][start : start + len(array)].write(array).result()
         start += len(output)
 
 
+def _slices(images: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), batch):
+        yield np.asarray(images[start : start + batch], np.float32)
+
+
+def _files(
+    paths: Sequence[str | os.PathLike[str]],
+    spec: ModelSpec,
+    range_: InputRange | None,
+    size: tuple[int, int] | None,
+    batch: int,
+) -> Iterator[np.ndarray]:
+    for start in range(0, len(paths), batch):
+        read = read_images(paths[start : start + batch], spec, size=size, range_=range_)
+        size = read.inputs.shape[1:3]  # of the first, where nothing else says it
+        yield read.inputs
+
+
 def _batches(
-    model: Model, images: np.ndarray, layers: Sequence[str], batch: int
-) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
+    model: Model, parts: Iterable[np.ndarray], layers: Sequence[str], batch: int
+) -> Iterator[_Batch]:
     spec = model.spec
     for name in layers:
         spec.node(name)
     wanted = tuple(dict.fromkeys([spec.outputs[0], *layers]))
-    spec.shapes(np.shape(images)[1:])
-    size = min(batch, len(images))
     forward = jax.jit(lambda arrays, x: run(spec, arrays, {spec.inputs[0].name: x}, wanted))
-    for start in range(0, len(images), size):
-        part = np.asarray(images[start : start + size], np.float32)
-        # The last batch is filled up, so that one program serves them all.
+    size = 0
+    for part in parts:
+        spec.shapes(part.shape[1:])
+        # The first batch is as large as any; a smaller last one is filled up, so that one
+        # program serves them all.
+        size = size or len(part)
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         values = {k: np.asarray(v)[: len(part)] for k, v in forward(model.arrays(), padded).items()}
         yield values[spec.outputs[0]], values

@@ -72,24 +72,25 @@ def read_images(
     assert channels is not None
     wanted = (height, width) if height and width else size
     network, notes = _range(spec, range_)
-    arrays, shown = [], []
+    arrays, shown, problems = [], [], []
     for path in map(Path, paths):
-        if path.suffix.lower() == ".npy":
-            array = _array(path, channels)
-            display = array_shown(array, network)
-        else:
-            picture = _picture(path)
-            array, display = _fit(picture, wanted or (picture.height, picture.width), channels)
-            array = _to_network(array, network)
-            notes |= _converted(picture, display, channels)
+        try:
+            array, display, done = _read(path, wanted, channels, network)
+        except ImageSizeError as error:
+            problems.append(error)
+            continue
         wanted = wanted or array.shape[:2]
-        if array.shape[:2] != wanted:
-            raise ImageSizeError(
-                f"{path.name!r} is {array.shape[0]}×{array.shape[1]} pixels, "
-                f"expected {wanted[0]}×{wanted[1]}"
-            )
+        notes |= done
         arrays.append(array)
         shown.append(display)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ImageSizeError(
+            f"{len(problems)} of {len(paths)} images cannot be used",
+            details=[problem.summary for problem in problems],
+            hint=problems[0].hint,
+        )
     names = tuple(Path(path).stem for path in paths)
     return Images(np.stack(arrays), np.stack(shown), names, tuple(sorted(notes)))
 
@@ -134,6 +135,23 @@ def _range(spec: ModelSpec, given: InputRange | None) -> tuple[InputRange, set[s
         return InputRange(low=(0.0,), high=(255.0,)), set()
     note = "The network's input range is not known; 0 to 1 is taken (--range LO:HI changes it)."
     return InputRange(low=(0.0,), high=(1.0,)), {note}
+
+
+def _read(
+    path: Path, wanted: tuple[int, int] | None, channels: int, network: InputRange
+) -> tuple[np.ndarray, np.ndarray, set[str]]:
+    """(input in the network's units, what it looks like, what was done to it) of one file."""
+    if path.suffix.lower() == ".npy":
+        array = _array(path, channels)
+        if wanted and array.shape[:2] != wanted:
+            raise ImageSizeError(
+                f"{path.name!r} is {array.shape[0]}×{array.shape[1]} pixels, "
+                f"expected {wanted[0]}×{wanted[1]}"
+            )
+        return array, array_shown(array, network), set()
+    picture = _picture(path)
+    unit, display = _fit(picture, wanted or (picture.height, picture.width), channels)
+    return _to_network(unit, network), display, _converted(picture, display, channels)
 
 
 def _picture(path: Path) -> Image.Image:

@@ -70,7 +70,7 @@ class Scale:
         axes = (1, 2) if values.ndim == 4 else (0, 1)
         within = float(np.percentile(sizes, _WITHIN, axis=axes).max(initial=0.0))
         # A map that is zero nearly everywhere has nothing else to show.
-        clipped = 0.05 * most < within < _OUTLIER * most
+        clipped = 0.01 * most < within < _OUTLIER * most
         reach = within if clipped else most or 1.0
         if signed if signed is not None else bool((values < 0).any()):
             return cls(colormap or theme.diverging, (-reach, reach), clipped)
