@@ -287,7 +287,12 @@ def _draw(canvas: Canvas, worked: Worked, step: int | None) -> None:
     strongest = float(np.abs(worked.kernel).max() * np.abs(worked.padded).max()) or 1.0
     left = _MARGIN
     parts = [
-        ("image", worked.padded, {"grey": True, "outside": worked.outside}, "×"),
+        (
+            "image",
+            worked.padded,
+            {"grey": worked.padded.min() >= 0, "outside": worked.outside},
+            "×",
+        ),
         ("kernel", worked.kernel, {}, "="),
         ("products", products, {"most": strongest}, "sum"),
         ("output", shown, {"most": most}, ""),
