@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxviz.model.graph import Params, run
-from jaxviz.model.select import ChannelPlan, plan_channel, run_channel
+from jaxviz.model.select import ChannelPlan, plan_channel, run_channel, run_whole
 from jaxviz.spec import Activation, ModelSpec, PRelu
 
 
@@ -49,7 +49,8 @@ class Network:
 class Seen:
     """One image and what the network makes of it. Only what is asked for is computed.
 
-    Asking twice costs nothing: the compiler merges repeated work.
+    Asking twice costs nothing. What several questions need is computed once and shared: the
+    compiler would merge repeated work on the way up, but not their gradients on the way down.
 
     Attributes:
         network: The architecture.
@@ -68,12 +69,17 @@ class Seen:
     latent: Any
     unit_layer: str
     unit_channel: jax.Array
+    _whole: dict[tuple[str, ...], dict[str, jax.Array]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def channel(self, layer: str | None = None, channel: int | None = None) -> jax.Array:
         """[*spatial]: one channel of a layer, the others not computed."""
         which = self.unit_channel if channel is None else jnp.int32(channel)
-        plan = self.network.plan(layer or self.unit_layer)
-        return run_channel(plan, self.params, self.image, which, self.network.forms)
+        plan, forms = self.network.plan(layer or self.unit_layer), self.network.forms
+        if plan.whole not in self._whole:
+            self._whole[plan.whole] = run_whole(plan, self.params, self.image, forms)
+        return run_channel(plan, self.params, self._whole[plan.whole], which, forms)
 
     def layer(self, layer: str | None = None) -> jax.Array:
         """[*spatial, channels]: a whole layer."""
