@@ -282,7 +282,7 @@ class _Lowering:
             result = converter(call)
         except ValidationError as error:
             raise Unsupported(f"its configuration makes no sense: {_first(error)}") from None
-        except (TypeError, ValueError, OverflowError, KeyError, IndexError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise Unsupported(f"its configuration makes no sense: {error}") from None
         if leftovers := call.leftovers():
             listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))

@@ -38,6 +38,8 @@ SMALL = (
     "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50",
     "ResNet50V2", "VGG16", "Xception",
 )  # fmt: skip
+#: Weight of the last batch norm of a residual branch.
+_BRANCH = 0.2
 _BEGIN, _END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 
 
@@ -82,19 +84,37 @@ def networks() -> list[str]:
 
 
 def randomise(model: Any, seed: int = 0) -> Any:
-    """Give statistics, offsets and factors of a model random values near their usual ones."""
+    """Give statistics, offsets and factors random values near their usual ones.
+
+    Residual branches are given less weight than what they are added to, as training leaves
+    them: else the signal of a deep network grows until its gates are steps, and round-off
+    decides which way they go.
+    """
     generator = np.random.default_rng(seed)
+    branches = {id(gamma) for gamma in _branch_factors(model)}
     for variable in model.weights:
-        name = getattr(variable, "path", variable.name).split("/")[-1].split(":")[0]
-        shape = tuple(variable.shape)
+        name, shape = variable.path.split("/")[-1], tuple(variable.shape)
         if name in ("gamma", "moving_variance", "variance"):
-            variable.assign(generator.uniform(0.5, 1.5, shape).astype(np.float32))
+            weight = _BRANCH if id(variable) in branches else 1.0
+            variable.assign(weight * generator.uniform(0.5, 1.5, shape).astype(np.float32))
         elif name in ("beta", "moving_mean", "mean", "bias"):
             variable.assign(generator.normal(0, 0.1, shape).astype(np.float32))
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return model
+
+
+def _branch_factors(model: Any) -> Iterator[Any]:
+    """The factors of each batch norm whose result is added to something."""
+    for layer in model.layers:
+        if type(layer).__name__ == "Add":
+            for tensor in layer.input:
+                branch = tensor._keras_history.operation
+                while type(branch).__name__ == "Dropout":
+                    branch = branch.input._keras_history.operation
+                if getattr(branch, "gamma", None) is not None:
+                    yield branch.gamma
 
 
 def check(name: str, top: bool) -> Row:
@@ -104,7 +124,11 @@ def check(name: str, top: bool) -> Row:
     keras.backend.clear_session()
     size = _FIXED_SIZE.get(name, _SIZE) if top else _SIZE
     builder = getattr(keras.applications, name)
-    model = randomise(builder(weights=None, include_top=top, input_shape=(size, size, 3)))
+    model = builder(weights=None, include_top=top, input_shape=(size, size, 3))
+    images = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
+    if not any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in model.layers):
+        images = images / 127.5 - 1
+    randomise(model)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{name}.keras", Path(folder) / f"{name}.h5"]
         for path in paths:
@@ -113,11 +137,6 @@ def check(name: str, top: bool) -> Row:
         bundle = converters.convert_file(paths[0])
         seconds = time.perf_counter() - begin
         same = _same(bundle, converters.convert_file(paths[1]))
-    images = np.random.default_rng(1).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
-    if not any(
-        layer.__class__.__name__ in ("Rescaling", "Normalization") for layer in model.layers
-    ):
-        images = images / 127.5 - 1
     report = verify(bundle, model, images, tolerance=WORST)
     return Row(name, top, model.count_params(), report, same, seconds)
 

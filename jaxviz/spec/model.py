@@ -249,7 +249,7 @@ class ModelSpec(BaseModel):
         shapes: dict[str, Shape] = {i.name: s for i, s in zip(inputs, given, strict=True)}
         for node in self.nodes if targets is None else self.upstream(targets):
             try:
-                shapes[node.name] = node.op.output_shape(*(shapes[i] for i in node.inputs))
+                shapes[node.name] = _output_shape(node, [shapes[i] for i in node.inputs])
             except SpecError as error:
                 sizes = " and ".join("×".join(map(str, s)) for s in given)
                 raise ImageSizeError(
@@ -261,7 +261,7 @@ class ModelSpec(BaseModel):
         """(node, role, expected shape) of every weight; None where the shape is open."""
         shapes = self.shapes()
         for node in self.nodes:
-            expected = node.op.weight_shapes(*(shapes[i] for i in node.inputs))
+            expected = _weight_shapes(node, [shapes[i] for i in node.inputs])
             for role, shape in expected.items():
                 yield node, role, shape
 
@@ -292,3 +292,25 @@ class ModelSpec(BaseModel):
                 continue
             return size
         return None
+
+
+#: What an operation's arithmetic raises on shapes that it was never meant for.
+_MISFIT = (ValueError, IndexError, TypeError, ArithmeticError)
+
+
+def _output_shape(node: Node, shapes: Sequence[Shape]) -> Shape:
+    try:
+        return node.op.output_shape(*shapes)
+    except _MISFIT as error:
+        raise SpecError(_misfit(node, shapes)) from error
+
+
+def _weight_shapes(node: Node, shapes: Sequence[Shape]) -> dict[str, Shape]:
+    try:
+        return node.op.weight_shapes(*shapes)
+    except _MISFIT as error:
+        raise SpecError(_misfit(node, shapes)) from error
+
+
+def _misfit(node: Node, shapes: Sequence[Shape]) -> str:
+    return f"{node.op.op} cannot work on {' and '.join(map(str, shapes))}"  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from jaxviz.errors import SpecError
 
@@ -40,6 +40,15 @@ class Op(BaseModel):
         None stands for all of them, however large the image is.
         """
         return extent
+
+    @model_validator(mode="after")
+    def _one_number_an_axis(self) -> Op:
+        window = getattr(self, "window", None)
+        for name in ("strides", "dilation", "crop", "padding"):
+            value = getattr(self, name, None)
+            if window is not None and isinstance(value, tuple) and len(value) != len(window):
+                raise ValueError(f"{name} {value} is not one entry for each of {window}")
+        return self
 
 
 def known(size: int | None, what: str) -> int:
