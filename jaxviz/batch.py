@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from jaxviz.allocator import keep_freed_memory
 from jaxviz.assess import Assessor, agreement
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
@@ -351,6 +352,8 @@ class LayerRenderer:
     @cached_property
     def _params(self) -> Any:
         # made late, for a continued run is given the forms of the first
+        if jax.default_backend() == "cpu":
+            keep_freed_memory()
         model = self._model
         params: Any = model.arrays() if isinstance(model, Model) else model.weights
         return jax.device_put(prepare_weights(self.spec, params, self.forms, self._targets))
