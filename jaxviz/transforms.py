@@ -115,6 +115,8 @@ class Scale(Transform):
     Attributes:
         factors: Drawn from these, or between the first and the last with `between`.
         between: Any factor in between too.
+        fade: Whether factors come closer to 1 over the ascent and end there: every resampling
+            blurs, and what is finest is learned last.
         outside: What a shrunk picture is surrounded by.
         value: It, for `outside` `value`.
     """
@@ -122,6 +124,7 @@ class Scale(Transform):
     kind: Literal["scale"] = "scale"
     factors: Annotated[tuple[float, ...], Field(min_length=1)]
     between: bool = False
+    fade: bool = False
     outside: Outside = "value"
     value: float = 0.5
 
@@ -134,6 +137,7 @@ class Scale(Transform):
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random factor."""
         factor = _draw(key, self.factors, self.between)
+        factor = 1 + (factor - 1) * (1 - progress) if self.fade else factor
         matrices = []
         for n in image.shape[:2]:
             middle = (n - 1) / 2

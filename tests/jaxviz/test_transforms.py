@@ -1,0 +1,196 @@
+"""Every transform: the same contract for all, and numbers against SciPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from jaxviz.errors import ConfigError
+from jaxviz.transforms import (
+    TRANSFORMS,
+    Blur,
+    Box,
+    Crop,
+    Flip,
+    Jitter,
+    Noise,
+    Pad,
+    Rotate,
+    Scale,
+    apply_all,
+    size_after,
+)
+
+EXAMPLES = [
+    Pad(amount=3, value=0.2),
+    Pad(amount=3, outside="reflect"),
+    Pad(amount=3, outside="wrap"),
+    Jitter(amount=4),
+    Jitter(amount=4, wrap=True),
+    Scale(factors=(0.9, 1.1), between=True, outside="wrap"),
+    Scale(factors=(0.8, 1.2), value=0.3),
+    Rotate(degrees=(-10.0, 10.0), between=True, outside="edge"),
+    Rotate(degrees=(5.0,), outside="wrap"),
+    Rotate(degrees=(5.0,), value=0.4),
+    Crop(amount=2),
+    Box(start=0.5, end=0.2, pixels=9),
+    Blur(low=0.5, high=1.5),
+    Flip(),
+    Flip(vertical=True),
+    Noise(normal=0.1, uniform=0.1),
+]
+NAMES = [f"{t.kind}{number}" for number, t in enumerate(EXAMPLES)]
+CLOSE = {"rtol": 1e-5, "atol": 2e-6}
+
+
+def picture(height=17, width=20, channels=3, seed=0):
+    return np.random.default_rng(seed).random((height, width, channels), np.float32)
+
+
+def test_every_transform_has_an_example():
+    assert {t.kind for t in EXAMPLES} == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("transform", EXAMPLES, ids=NAMES)
+def test_contract(transform, channels):
+    image, key = jnp.asarray(picture(channels=channels)), jax.random.key(3)
+    apply = jax.jit(lambda k, x: transform.apply(k, x, 0.5))
+    result = apply(key, image)
+    assert result.shape == (*transform.size(17, 20), channels)
+    np.testing.assert_array_equal(result, apply(key, image))
+
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(apply(key, x)))))(image)
+    assert np.isfinite(gradient).all()
+    assert (gradient != 0).any()
+
+    keys = jax.random.split(key, 3)
+    images = jnp.stack([picture(channels=channels, seed=s) for s in range(3)])
+    together = jax.jit(jax.vmap(apply))(keys, images)
+    for number in range(3):
+        alone = apply(keys[number], images[number])
+        np.testing.assert_allclose(together[number], alone, rtol=1e-5, atol=1e-5)
+    again = type(transform).model_validate_json(transform.model_dump_json())
+    assert again == transform
+
+
+@pytest.mark.parametrize(
+    "transform", [t for t in EXAMPLES if t.kind not in ("pad", "crop")], ids=lambda t: t.kind
+)
+def test_different_keys_draw_differently(transform):
+    image = jnp.asarray(picture())
+    apply = jax.jit(lambda k: transform.apply(k, image, 0.5))
+    draws = [np.asarray(apply(jax.random.key(seed))) for seed in range(12)]
+    fixed = transform.kind == "rotate" and len(transform.degrees) == 1
+    assert fixed or any((d != draws[0]).any() for d in draws)
+
+
+@pytest.mark.parametrize("degrees", [-30.0, 4.0, 90.0])
+def test_rotation_against_scipy(degrees):
+    image = picture(16, 16, 1)
+    ours = Rotate(degrees=(degrees,), outside="edge").apply(jax.random.key(0), image, 0.0)
+    theirs = ndimage.rotate(
+        image[..., 0].astype(float),
+        degrees,
+        reshape=False,
+        order=1,
+        mode="nearest",
+        prefilter=False,
+    )
+    np.testing.assert_allclose(ours[..., 0], theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("outside", "mode"), [("edge", "nearest"), ("wrap", "grid-wrap")])
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_scale_against_scipy(outside, mode, factor):
+    image = picture(15, 18, 1)
+    ours = Scale(factors=(factor,), outside=outside).apply(jax.random.key(0), image, 0.0)
+    rows, columns = ((np.arange(n) - (n - 1) / 2) / factor + (n - 1) / 2 for n in (15, 18))
+    places = np.meshgrid(rows, columns, indexing="ij")
+    theirs = ndimage.map_coordinates(image[..., 0].astype(float), places, order=1, mode=mode)
+    np.testing.assert_allclose(ours[..., 0], theirs, **CLOSE)
+
+
+def test_what_a_shrunk_picture_is_surrounded_by():
+    result = Scale(factors=(0.5,), value=0.25).apply(jax.random.key(0), jnp.ones((12, 12, 1)), 0.0)
+    np.testing.assert_allclose(result[0], 0.25)
+    np.testing.assert_allclose(result[6, 6], 1.0)
+
+
+def test_jitter_is_a_shift_by_whole_pixels_and_reaches_them_all():
+    image = picture(8, 9, 2)
+    seen = set()
+    apply = jax.jit(lambda k: Jitter(amount=2).apply(k, image, 0.0))
+    for seed in range(100):
+        ours = np.asarray(apply(jax.random.key(seed)))
+        matches = [
+            (y, x)
+            for y in range(3)
+            for x in range(3)
+            if (image[y : y + 6, x : x + 7] == ours).all()
+        ]
+        assert len(matches) == 1
+        seen.add(matches[0])
+    assert len(seen) == 9
+    wrapped = np.asarray(Jitter(amount=2, wrap=True).apply(jax.random.key(1), image, 0.0))
+    assert any(
+        (np.roll(image, (y, x), (0, 1)) == wrapped).all()
+        for y in range(-2, 3)
+        for x in range(-2, 3)
+    )
+
+
+def test_blur_against_scipy():
+    image = picture(31, 31, 1)
+    ours = Blur(low=1.3, high=1.3).apply(jax.random.key(0), image, 0.0)
+    theirs = ndimage.gaussian_filter(image[..., 0].astype(float), 1.3, mode="constant", truncate=20)
+    weight = ndimage.gaussian_filter(np.ones((31, 31)), 1.3, mode="constant", truncate=20)
+    np.testing.assert_allclose(ours[..., 0], theirs / weight, rtol=1e-4, atol=1e-5)
+
+
+def test_a_box_follows_the_progress():
+    ramp = jnp.broadcast_to(jnp.arange(64.0)[None, :, None], (64, 64, 1))
+    box = Box(start=0.5, end=0.25, spread=0.0, wander=0.0, pixels=11)
+    for progress, share in ((0.0, 0.5), (1.0, 0.25), (0.5, 0.375)):
+        result = np.asarray(box.apply(jax.random.key(0), ramp, progress))[5, :, 0]
+        np.testing.assert_allclose(
+            result, (0.5 + share * np.linspace(-0.5, 0.5, 11)) * 63, rtol=1e-5
+        )
+
+
+def test_noise_has_the_spread_it_says():
+    noise = np.asarray(Noise(normal=0.3).apply(jax.random.key(0), jnp.zeros((80, 80, 3)), 0.0))
+    assert abs(noise.std() - 0.3) < 0.01
+    noise = np.asarray(Noise(uniform=0.2).apply(jax.random.key(0), jnp.zeros((80, 80, 3)), 0.0))
+    assert abs(np.abs(noise).max() - 0.2) < 0.001
+
+
+def test_transforms_in_a_row_draw_independently():
+    key, image = jax.random.key(5), jnp.asarray(picture())
+    both = apply_all([Noise(normal=1.0), Noise(normal=1.0)], key, image, 0.0)
+    one = Noise(normal=1.0).apply(jax.random.fold_in(key, 0), image, 0.0)
+    two = Noise(normal=1.0).apply(jax.random.fold_in(key, 1), image, 0.0)
+    np.testing.assert_allclose(both, one + two - image, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("transforms", "message"),
+    [
+        ([Blur(low=1.0, high=20.0)], r"blur of 20 pixels is wider than a picture of 32×32"),
+        ([Jitter(amount=32)], r"jitter of 32 leaves nothing"),
+        ([Crop(amount=16)], r"leaves nothing of 32×32"),
+        ([Pad(amount=32, outside="reflect")], r"cannot be padded by 32"),
+        ([Crop(amount=10), Jitter(amount=12)], r"picture of 12×12"),
+    ],
+)
+def test_what_cannot_be(transforms, message):
+    with pytest.raises(ConfigError, match=message):
+        size_after(transforms, 32, 32)
+
+
+def test_bad_numbers():
+    with pytest.raises(ValueError, match="positive"):
+        Scale(factors=(0.0,))
+    with pytest.raises(ValueError, match="low ≤ high"):
+        Blur(low=2.0, high=1.0)
