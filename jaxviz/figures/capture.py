@@ -259,7 +259,8 @@ def choose_channels(maps: np.ndarray, count: int, select: str = "variance") -> t
     axes = tuple(range(1, maps.ndim - 1))
     if select == "first":
         return tuple(range(min(count, maps.shape[-1])))
-    if select == "strongest":
+    single = np.prod(maps.shape[1:-1]) == 1  # a map of one position varies nowhere
+    if select == "strongest" or (select == "variance" and single):
         rank = np.abs(maps).mean(axis=axes)
     elif select == "variance":
         rank = maps.var(axis=axes, dtype=np.float64)

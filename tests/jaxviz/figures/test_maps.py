@@ -135,6 +135,7 @@ def test_every_image_chooses_a_channel():
     assert choose_channels(maps, 2) == (1, 3)
     assert choose_channels(maps, 2, "strongest") == (1, 3)
     assert choose_channels(maps, 3, "first") == (0, 1, 2)
+    assert choose_channels(np.array([0.0, 2.0, 0.0, 3.0])[None, None, None], 2) == (1, 3)
 
 
 def test_drawn_into_an_axes_or_a_subfigure_of_somebody():
