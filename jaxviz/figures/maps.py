@@ -113,7 +113,8 @@ def feature_maps(
     notes.append(
         "One colour scale a layer: brightness compares within it."
         if normalise == "layer"
-        else "Each map has a colour scale of its own, given above it: brightness does not compare."
+        else "Each map has a colour scale of its own, given above it: brightness does not compare. "
+        "A plus: a few values are larger still."
     )
     return draw_page(
         Page(
@@ -189,7 +190,7 @@ def _block(
             # Of a signed layer every map is: a map above zero must not change its colours.
             own = Scale.of(values, theme, colormap, signed=signed)
             span = "±" if signed else "0…"
-            caption = f"{k}: {span}{number(own.limits[1])}"
+            caption = f"{k}: {span}{number(own.limits[1])}{'+' if own.clipped else ''}"
             tiles.append(Tile(values, own, caption))
         grids.append([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
     bar = ((0, columns - 1, common),) if normalise == "layer" else ()

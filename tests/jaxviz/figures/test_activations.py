@@ -13,12 +13,12 @@ from jaxviz.spec import Activation, Node, PRelu
 from tests.conftest import real_model
 from tests.jaxviz.figures.tidy import assert_tidy, chain, texts_of
 
-RNG = np.random.default_rng(0)
 FIRST = "convolution_number_1"
 
 
 def pictures(count, channels=3):
-    return RNG.uniform(size=(count, 32, 32, channels)).astype(np.float32)
+    rng = np.random.default_rng(count)
+    return rng.uniform(size=(count, 32, 32, channels)).astype(np.float32)
 
 
 def shown_maps(figure, size):

@@ -12,11 +12,10 @@ from jaxviz.figures.style import THEMES, get_theme
 from jaxviz.names import encode
 from tests.jaxviz.figures.tidy import assert_tidy, chain, texts_of
 
-RNG = np.random.default_rng(0)
-
 
 def pictures(count, size=(32, 32), channels=3):
-    return RNG.uniform(size=(count, *size, channels)).astype(np.float32)
+    rng = np.random.default_rng(count)
+    return rng.uniform(size=(count, *size, channels)).astype(np.float32)
 
 
 def test_the_tiles_hold_the_maps_of_the_network():
@@ -79,7 +78,7 @@ def test_signed_maps_have_zero_in_the_middle_and_others_begin_there():
 
 
 def test_one_hot_pixel_does_not_darken_a_layer_and_is_not_hidden():
-    values = RNG.uniform(size=(1, 40, 40, 2))
+    values = np.random.default_rng(0).uniform(size=(1, 40, 40, 2))
     values[0, 3, 3, 0] = 50.0
     scale = Scale.of(values, get_theme("light"))
     assert scale.clipped
@@ -103,7 +102,12 @@ def test_each_map_states_its_own_scale():
         model, images, layers=["convolution_number_1"], channels=[2], normalise="map"
     )
     maps = np.asarray(model(images, taps=["convolution_number_1"])[1]["convolution_number_1"])
-    assert f"2: 0…{maps[..., 2].max():.2g}" in texts_of(figure)
+    (caption,) = [text for text in texts_of(figure) if text.startswith("2: 0…")]
+    stated = float(caption.removeprefix("2: 0…").rstrip("+"))
+    if caption.endswith("+"):
+        assert np.mean(maps[..., 2] > stated) < 0.01
+    else:
+        assert stated == pytest.approx(maps[..., 2].max(), rel=0.05)
     assert any("does not compare" in text for text in texts_of(figure))
 
 
