@@ -45,9 +45,8 @@ def make(picture: dict) -> None:
             small.save(target, quality=85, optimize=True)
     elif target.suffix == ".png":
         with Image.open(target) as figure:
-            # Few enough colours that 256 of them are all but exact, at a third of the size.
-            reduced = figure.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        reduced.save(target, optimize=True)
+            opaque = figure.convert("RGB")
+        opaque.save(target, optimize=True)
 
 
 def page(sections: list[dict]) -> str:
