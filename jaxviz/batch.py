@@ -168,6 +168,8 @@ class LayerRenderer:
             natural images where left out.
 
     Attributes:
+        asked: The preset as it was given.
+        preset: The same with its amounts worked out for the picture and the layer.
         shape: (height, width, channels) of the optimised image.
         shown_shape: The same of the picture shown.
         units_in_layer: How many channels the layer has.
@@ -189,13 +191,15 @@ class LayerRenderer:
         references: np.ndarray | None = None,
     ) -> None:
         spec = model.spec
-        self.spec, self.layer, self.preset = spec, layer, preset
+        self.spec, self.layer, self.asked = spec, layer, preset
         targets = list(dict.fromkeys(name or layer for name in (None, *preset.objective.layers())))
         for name in targets:
             spec.node(name)
         self._targets = targets
         self.shape = image_shape(spec, layer, preset, size)
-        self.preset = preset = preset.at(min(self.shape[:2]))
+        fields = spec.receptive_field(layer)
+        field = None if None in fields else max(n or 0 for n in fields)
+        self.preset = preset = preset.at(min(self.shape[:2]), field)
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
         shapes = self._check_seen(seen, targets)
         preset.parameterization.check(self.shape)

@@ -90,7 +90,7 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """What an atlas is of: a folder is continued only with exactly this."""
         spec = self.bundle.spec
-        presets = {r.preset.name: r.preset.model_dump(mode="json") for r in self.renderers}
+        presets = {r.asked.name: r.asked.model_dump(mode="json") for r in self.renderers}
         several = len(presets) > 1
         return {
             "model": {

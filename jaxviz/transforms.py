@@ -81,11 +81,15 @@ class Jitter(Transform):
         amount: Pixels. Cropping leaves a picture smaller by it; wrapping shifts by up to it
             in either direction.
         wrap: What leaves on one side comes in on the other; else a window is cut out.
+        roam: Whether a wrapping shift grows to half the picture where the layer's receptive
+            field is smaller than it: a texture then has no edges, and a layer that sees the
+            whole picture still composes it.
     """
 
     kind: Literal["jitter"] = "jitter"
     amount: PositiveInt
     wrap: bool = False
+    roam: bool = False
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Smaller by the amount, unless it wraps."""

@@ -5,12 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from jaxviz.objectives.base import Objective, Product, Scaled, Sum
+from jaxviz.objectives.given import Caricature, Inversion
+from jaxviz.objectives.neuron import Neuron
 from jaxviz.objectives.penalties import Border, LatentNorm, Norm, TotalVariation
 from jaxviz.objectives.seen import Network, Seen
 from jaxviz.objectives.units import Channel, Cosine, Direction, Layer, Logit, trimmed_mean
 
 AnyObjective = Annotated[
-    Channel | Layer | Direction | Cosine | Logit
+    Channel | Neuron | Layer | Direction | Cosine | Logit | Inversion | Caricature
     | TotalVariation | Norm | LatentNorm | Border
     | Sum | Scaled | Product,
     Field(discriminator="kind"),
@@ -19,7 +21,7 @@ AnyObjective = Annotated[
 OBJECTIVES: dict[str, type[Objective]] = {
     kind.model_fields["kind"].default: kind
     for kind in (
-        Channel, Layer, Direction, Cosine, Logit,
+        Channel, Neuron, Layer, Direction, Cosine, Logit, Inversion, Caricature,
         TotalVariation, Norm, LatentNorm, Border, Sum, Scaled, Product,
     )
 }  # fmt: skip
@@ -31,13 +33,16 @@ __all__ = [
     "OBJECTIVES",
     "AnyObjective",
     "Border",
+    "Caricature",
     "Channel",
     "Cosine",
     "Direction",
+    "Inversion",
     "LatentNorm",
     "Layer",
     "Logit",
     "Network",
+    "Neuron",
     "Norm",
     "Objective",
     "Product",

@@ -11,21 +11,22 @@ from jaxviz.transforms import Jitter, Scale
 
 ROBUST = Preset(
     name="robust",
-    about="",
-    source="",
+    about="shapes and textures: a Fourier image in natural colours that is rolled and scaled, "
+    "with a tenth of what goes into each activation, so that no unit is stuck; 64 steps",
+    source="chosen by looking at and measuring MobileNetV2 and mini-Xception: benchmarks/presets",
     units=(0.0, 1.0),
     size=None,
     steps=64,
-    objective=Channel(leak=0.1),
+    # The border's positions see the zeros that a network pads with, and learn to like frames.
+    objective=Channel(leak=0.1, trim=1),
     parameterization=Fourier(colour="natural", squash="sigmoid"),
+    # The picture is a torus: nothing is padded, so no step is spent outside of it.
     transforms=(
-        Jitter(amount=64, wrap=True),
-        Scale(factors=(0.9, 1.1), between=True, outside="wrap"),
+        Jitter(amount=16, wrap=True, roam=True),
+        Scale(factors=(0.9, 1.1), between=True, fade=True, outside="wrap"),
     ),
-    optimizer=OptimizerConfig(
-        optimizer=Call(name="adam"),
-        learning_rate=0.1,
-    ),
+    # Twice lucid's step and an eighth of its steps: the same pictures, a little less polished.
+    optimizer=OptimizerConfig(optimizer=Call(name="adam"), learning_rate=0.1),
     rescue=True,
     display=Display(method="range"),
 )

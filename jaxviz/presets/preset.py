@@ -121,18 +121,25 @@ class Preset(BaseModel):
             _assign(document, path.strip(), _parsed(text.strip()))
         return self._made(document)
 
-    def at(self, side: int) -> Preset:
-        """The same preset for pictures of this side: amounts in pixels follow if they should."""
-        if not self.amounts_follow_size or self.size is None or side == self.size:
-            return self
-        share = side / self.size
-        transforms = tuple(
-            t.model_copy(update={"amount": max(1, int(t.amount * share))})
-            if isinstance(t, (Pad, Jitter, Crop))
-            else t
-            for t in self.transforms
-        )
-        return self.override(transforms=transforms, size=side)
+    def at(self, side: int, field: int | None = None) -> Preset:
+        """The same preset with the amounts of its transforms worked out for a picture.
+
+        Args:
+            side: Of the picture, in pixels.
+            field: The layer's receptive field, in pixels; None is all of the picture.
+        """
+        share = 1.0
+        if self.amounts_follow_size and self.size is not None:
+            share = side / self.size
+        transforms = []
+        for transform in self.transforms:
+            if isinstance(transform, (Pad, Jitter, Crop)):
+                amount = max(1, int(transform.amount * share))
+                if isinstance(transform, Jitter) and transform.roam and field is not None:
+                    amount = max(amount, min(side - field, side // 2))
+                transform = transform.model_copy(update={"amount": amount})
+            transforms.append(transform)
+        return self.override(transforms=tuple(transforms))
 
     def fields_text(self) -> str:
         """Every field on a line of its own, as `change` takes it."""
