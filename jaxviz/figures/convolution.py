@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from jaxviz.errors import ConfigError
 from jaxviz.figures.canvas import Canvas, line_height, wrap
-from jaxviz.figures.style import check_output, get_theme
+from jaxviz.figures.style import Theme, check_output, get_theme
 from jaxviz.figures.worked import (
     CELL,
     TITLE_ROOM,
@@ -139,7 +139,8 @@ def convolution_example(
     padding: Literal["valid", "same"] = "valid",
     dilation: int = 1,
     step: int | None = None,
-    theme: str = "light",
+    theme: str | Theme = "light",
+    fig: Figure | SubFigure | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """One step of a convolution: window, kernel, products, sum, and where it goes.
@@ -153,22 +154,17 @@ def convolution_example(
         step: Number of the output cell, in reading order, with later cells still empty.
             Where left out, the output is complete and its strongest cell is explained.
         theme: `light` or `dark`.
-        ax: Draw into these axes instead of a new figure.
+        fig: Draw into this figure or subfigure, scaled to fit.
+        ax: Draw into this axes, scaled to fit.
 
     Example:
         >>> figure = convolution_example(stride=2, padding="same", step=3)
     """
-    worked = convolve(
-        EXAMPLE_IMAGE if image is None else image,  # type: ignore[arg-type]
-        KERNELS["vertical-edge"] if kernel is None else kernel,  # type: ignore[arg-type]
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-    )
+    worked = _worked(image, kernel, stride=stride, padding=padding, dilation=dilation)
     last = worked.output.size - 1
     if step is not None and not 0 <= step <= last:
         raise ConfigError(f"there is no step {step}: this convolution has 0 to {last}")
-    canvas = _page(worked, padding, theme, ax)
+    canvas = _page(worked, padding, get_theme(theme), fig, ax)
     _draw(canvas, worked, step)
     return canvas.figure
 
@@ -181,7 +177,7 @@ def convolution_animation(
     stride: int = 1,
     padding: Literal["valid", "same"] = "valid",
     dilation: int = 1,
-    theme: str = "light",
+    theme: str | Theme = "light",
     seconds: float = 0.7,
     dpi: int = 100,
 ) -> Path:
@@ -205,16 +201,15 @@ def convolution_animation(
         ConfigError: If the file cannot be written or an option is wrong.
     """
     path = check_output(path, (".gif",))
-    settings = {"stride": stride, "padding": padding, "dilation": dilation, "theme": theme}
-    complete = convolution_example(image, kernel, **settings)  # type: ignore[arg-type]
-    final = _pixels(complete, dpi)
-    steps = int(np.prod(_output_shape(image, kernel, stride, padding, dilation)))
-    # One palette for all frames, or the ground flickers.
-    palette = final.quantize(128)
-    frames = []
+    worked = _worked(image, kernel, stride=stride, padding=padding, dilation=dilation)
+    look = get_theme(theme)
+    steps = worked.output.size
+    pictures = []
     for step in range(steps):
-        figure = convolution_example(image, kernel, step=step, **settings)  # type: ignore[arg-type]
-        frames.append(_pixels(figure, dpi).quantize(palette=palette, dither=Image.Dither.NONE))
+        canvas = _page(worked, padding, look)
+        _draw(canvas, worked, step)
+        pictures.append(_pixels(canvas.figure, dpi))
+    frames = _indexed(pictures)
     held = [round(1000 * seconds)] * (steps - 1) + [round(1000 * max(seconds, _LAST_FRAME))]
     try:
         frames[0].save(
@@ -247,9 +242,14 @@ def parse_grid(text: str) -> np.ndarray:
         ) from None
 
 
-def _page(worked: Worked, padding: str, theme: str, ax: Axes | None) -> Canvas:
+def _page(
+    worked: Worked,
+    padding: str,
+    look: Theme,
+    fig: Figure | SubFigure | None = None,
+    ax: Axes | None = None,
+) -> Canvas:
     """An empty page with the heading, large enough for all grids and the longest sum."""
-    look = get_theme(theme)
     widths = [g.shape[1] for g in (worked.padded, worked.kernel, worked.kernel, worked.output)]
     width = 2 * _MARGIN + sum(max(n * CELL, 1.1) for n in widths) + 3 * _GAP
     longest = max((_sum(worked, *at) for at in np.ndindex(*worked.output.shape)), key=len)
@@ -257,7 +257,7 @@ def _page(worked: Worked, padding: str, theme: str, ax: Axes | None) -> Canvas:
     tallest = max(worked.padded.shape[0], worked.kernel.shape[0], worked.output.shape[0])
     height = 2 * _MARGIN + 0.4 + TITLE_ROOM + tallest * CELL + 0.2
     height += lines * line_height(9) + 2 * line_height(_CAPTION)
-    canvas = Canvas(width, height, look, ax=ax)
+    canvas = Canvas(width, height, look, fig=fig, ax=ax)
     size = "×".join(map(str, worked.kernel.shape))
     title = f"Convolution with a {size} kernel"
     canvas.text(_MARGIN, _MARGIN + 0.05, title, size=13, bold=True, width=width - 2 * _MARGIN)
@@ -331,25 +331,34 @@ def _bracketed(value: float) -> str:
     return f"({short(value)})" if value < 0 else short(value)
 
 
-def _output_shape(
-    image: np.ndarray | None,
-    kernel: np.ndarray | None,
-    stride: int,
-    padding: Literal["valid", "same"],
-    dilation: int,
-) -> tuple[int, ...]:
-    worked = convolve(
+def _worked(image: np.ndarray | None, kernel: np.ndarray | None, **options: Any) -> Worked:
+    return convolve(
         EXAMPLE_IMAGE if image is None else image,  # type: ignore[arg-type]
         KERNELS["vertical-edge"] if kernel is None else kernel,  # type: ignore[arg-type]
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
+        **options,
     )
-    return worked.output.shape
 
 
-def _pixels(figure: Figure, dpi: int) -> Image.Image:
+def _indexed(pictures: list[np.ndarray]) -> list[Image.Image]:
+    """Pictures uint8 [height, width, 3] in the 256 commonest colours of them all.
+
+    One palette for all, or the page flickers; and not Pillow's `quantize`, which takes a
+    neighbour of a colour that the palette has exactly.
+    """
+    packed = np.stack(pictures).astype(np.int32) @ (1 << 16, 1 << 8, 1)
+    values, where, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colours = (values[:, None] >> (16, 8, 0)).astype(np.uint8)
+    palette = colours[np.argsort(-counts, kind="stable")[:256]]
+    away = ((colours[:, None].astype(int) - palette.astype(int)) ** 2).sum(axis=-1)
+    frames = []
+    for part in away.argmin(axis=-1).astype(np.uint8)[where.reshape(packed.shape)]:
+        frames.append(Image.fromarray(part))
+        frames[-1].putpalette(palette.tobytes())
+    return frames
+
+
+def _pixels(figure: Figure, dpi: int) -> np.ndarray:
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

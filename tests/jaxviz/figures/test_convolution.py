@@ -121,6 +121,7 @@ def test_animation_has_a_frame_for_each_output_cell(tmp_path):
             file.seek(i)
             frames.append(np.asarray(file.convert("RGB"), int))
     assert all((a != b).any() for a, b in zip(frames, frames[1:], strict=False))
+    assert all((frame[0, 0] == 255).all() for frame in frames)  # white stays white
 
 
 def test_draws_into_given_axes():
