@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import converters
 from converters.verify import Report, verify
 
-#: A folder with the real networks; see tests/converters/README.md.
+#: A folder with the real networks; see test_real_models.py.
 MODELS = os.environ.get("JAXVIZ_MODELS")
 
 

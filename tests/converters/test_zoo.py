@@ -1,0 +1,28 @@
+"""keras.applications: a small member of each family by default, all 40 in the marked run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from converters import zoo
+
+
+def assert_equal(row: zoo.Row) -> None:
+    assert row.same, f"{row.name}: the .h5 file gives another model than the .keras file"
+    assert not row.report.missing, row.report.missing
+    assert row.passed, str(row.report)
+
+
+@pytest.mark.parametrize("name", zoo.SMALL)
+def test_a_small_member_of_each_family(name: str, keras: Any) -> None:
+    assert_equal(zoo.check(name, top=False))
+
+
+@pytest.mark.slow
+def test_the_whole_zoo(keras: Any) -> None:
+    names = zoo.networks()
+    assert len(names) >= 40
+    for row in zoo.rows(names):
+        assert_equal(row)
