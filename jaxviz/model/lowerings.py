@@ -14,6 +14,7 @@ from typing import Any
 from jaxviz.errors import ConfigError
 from jaxviz.model.graph import derived_key
 from jaxviz.model.ops import FORMS, PREPARE
+from jaxviz.model.ops.conv import IMAGE, is_image
 from jaxviz.model.ops.winograd import WINOGRAD, suits_winograd
 from jaxviz.spec import ModelSpec, Shape
 
@@ -23,7 +24,11 @@ VARIABLE = "JAXVIZ_LOWERINGS"
 Rule = Callable[[Any, Shape], bool]
 #: Forms in order of preference, each with where it applies; anything else is `direct`.
 _PREFERRED: dict[str, tuple[tuple[str, Rule], ...]] = {
-    "cpu": (("slices", lambda op, shape: True), (WINOGRAD, suits_winograd)),
+    "cpu": (
+        ("slices", lambda op, shape: True),
+        (IMAGE, is_image),
+        (WINOGRAD, suits_winograd),
+    ),
 }
 
 

@@ -85,6 +85,17 @@ def test_winograd(height, width, padding):
     assert_forms_equal(op, weights, (2, height, width, 4), "winograd")
 
 
+@settings(deadline=None, max_examples=8, derandomize=True)
+@given(sizes, sizes, window, window, padding, st.sampled_from([1, 3]))
+def test_image(height, width, high, wide, padding, depth):
+    if not (fits(height, high, padding) and fits(width, wide, padding)):
+        return
+    op = Conv(filters=5, window=(high, wide), strides=(1, 1), dilation=(1, 1), padding=padding)
+    draw = np.random.default_rng(1)
+    weights = {"kernel": draw.normal(size=(high, wide, depth, 5)), "bias": draw.normal(size=5)}
+    assert_forms_equal(op, weights, (2, height, width, depth), "image")
+
+
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
     op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
