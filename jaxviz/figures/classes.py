@@ -30,6 +30,8 @@ def class_labels(spec: ModelSpec, labels: Sequence[str] | None, classes: int) ->
         ConfigError: If there are more or fewer than the network has classes.
     """
     given = tuple(labels) if labels is not None else spec.labels
+    if not given and classes == 1:
+        return ("output",)
     if not given:
         return tuple(f"class {k}" for k in range(classes))
     if len(given) != classes:
@@ -79,7 +81,8 @@ def read_labels(text: str) -> tuple[str, ...]:
 def are_probabilities(output: np.ndarray) -> bool:
     """Whether every row is between 0 and 1 and sums to 1."""
     inside = bool((output >= -1e-6).all() and (output <= 1 + 1e-6).all())
-    return inside and bool(np.allclose(output.sum(axis=-1), 1, atol=1e-3))
+    several = output.shape[-1] > 1
+    return several and inside and bool(np.allclose(output.sum(axis=-1), 1, atol=1e-3))
 
 
 def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
@@ -94,7 +97,9 @@ def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
     """
     shown = len(labels) if len(labels) <= _ALL else MOST
     probable = are_probabilities(output)
-    reach = 1.0 if probable else float(np.abs(output[np.isfinite(output)]).max(initial=1e-9))
+    # What a sigmoid gives is no distribution over the classes, but it has the same scale.
+    inside = bool(((output >= 0) & (output <= 1)).all())
+    reach = 1.0 if inside else float(np.abs(output[np.isfinite(output)]).max(initial=1e-9))
     signed = not probable and bool((output < 0).any())
 
     widest = max(text_width(label, 8, bold=True) for label in labels)
@@ -129,6 +134,7 @@ def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
         canvas.line([zero, zero], [top, top + shown * step], thickness=0.8)
 
     title = "class probabilities" if probable else "class scores"
+    title = "output" if len(labels) == 1 else title
     subtitle = f"the {shown} highest of {len(labels)}" if shown < len(labels) else ""
     width = max(name_width + 0.08 + _LENGTH + 0.06 + _VALUES, 1.75)
     return Side(title, subtitle, width, draw, least_height=shown * 0.17)

@@ -105,10 +105,13 @@ def feature_maps(
         chosen = pick_channels(name, seen.maps[name], maps, channels)
         blocks.append(_block(name, seen.maps[name], chosen, normalise, colours, look))
     side = None
-    if seen.output.ndim == 2 and seen.output.shape[1] > 1:
+    if seen.output.ndim == 2:
         side = class_bars(seen.output, class_labels(spec, labels, seen.output.shape[1]))
     elif labels is not None:
-        class_labels(spec, labels, 1 if seen.output.ndim < 2 else seen.output.shape[-1])
+        raise ConfigError(
+            f"model {spec.name!r} has no classes to label: its output is of shape "
+            f"{'×'.join(map(str, seen.output.shape[1:]))}"
+        )
     notes = [_SELECTED[channels]] if isinstance(channels, str) else []
     notes.append(
         "One colour scale a layer: brightness compares within it."

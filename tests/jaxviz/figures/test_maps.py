@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 
 from jaxviz.errors import ConfigError, JaxvizError, LayerError
 from jaxviz.figures import feature_maps, from_arrays, save
+from jaxviz.figures.canvas import Canvas
 from jaxviz.figures.capture import choose_channels, save_arrays
+from jaxviz.figures.classes import class_bars, class_labels
 from jaxviz.figures.rows import Scale
 from jaxviz.figures.style import THEMES, get_theme
 from jaxviz.names import encode
@@ -129,6 +131,28 @@ def test_scores_are_not_called_probabilities():
     assert "class scores" in texts_of(figure)
     assert "class probabilities" not in texts_of(figure)
     assert_tidy(figure)
+
+
+def test_one_output_and_several_sigmoids_have_the_scale_of_probabilities():
+    theme = get_theme("light")
+    for output, title in [([[0.5]], "output"), ([[0.5, 0.25, 0.9]], "class scores")]:
+        values = np.array(output)
+        labels = class_labels(chain(1).spec, None, values.shape[1])
+        side, canvas = class_bars(values, labels), Canvas(3, 2, theme)
+        side.draw(canvas, 0, 0.2, 0.2, 1.5)
+        widths = [patch.get_width() for patch in canvas.ax.patches[1:]]
+        assert side.title == title
+        np.testing.assert_allclose(np.array(widths) / widths[0], values[0] / values[0, 0])
+        assert widths[0] == pytest.approx(0.5 * 0.85)  # the bar's whole length is 1
+
+
+def test_labels_of_a_network_without_classes():
+    model = chain(2)
+    fields = {name: getattr(model.spec, name) for name in type(model.spec).model_fields}
+    model.spec = type(model.spec)(**{**fields, "outputs": ("pool2",)})
+    assert_tidy(feature_maps(model, pictures(1)))
+    with pytest.raises(ConfigError, match="no classes to label: its output is of shape 16×16×6"):
+        feature_maps(model, pictures(1), labels=["a"])
 
 
 def test_every_image_chooses_a_channel():
