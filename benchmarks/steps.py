@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Milliseconds per image and ascent step, beside what a user could pick instead.
 
-    benchmarks/steps.py [-o FILE.json] [--only TEXT]... [--rounds N] [--peers PYTHON]
+    benchmarks/steps.py [-o FILE.json] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
 
 Every peer runs in a process of its own and all take turns within a cell, so that whatever
-else the machine does falls on all of them; the best of the rounds counts. Before timing,
-one step of each peer from the same images is compared with jaxviz' own. The peers'
+else the machine does falls on all of them; the best of the rounds counts. Processor time
+(of all threads together) is kept too: it tells more where others work on the machine.
+Before timing, one step of each peer from the same images is compared with jaxviz' own. The peers'
 environment is made in `benchmarks/.venv` (an hour's download at worst), the networks in
 `benchmarks/.cache`. `benchmarks/table.py FILE.json` makes the table and the plot.
 """
@@ -96,8 +97,10 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a * b).sum(1)[live] / sizes[live]).min()) if live.any() else float("nan")
 
 
-def measure(cell: tuple[str, str, int], python: Path, rounds: int) -> dict[str, object]:
-    """All peers on one cell."""
+def measure(
+    cell: tuple[str, str, int], python: Path, rounds: int, peers: list[str]
+) -> dict[str, object]:
+    """One cell: jaxviz and its peers."""
     network, layer, size = cell
     depth = 1 if network == "mini-xception" else 3
     start = np.random.default_rng(0).uniform(-0.125, 0.125, (IMAGES, size, size, depth))
@@ -106,7 +109,7 @@ def measure(cell: tuple[str, str, int], python: Path, rounds: int) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/start.npy", start)
         workers, steps, compiles, cosines = {}, {}, {}, {}
-        for peer in ("jaxviz", *PEERS):
+        for peer in ("jaxviz", *peers):
             worker = Worker(peer, Path(sys.executable) if peer == "jaxviz" else python)
             try:
                 answer = worker.ask(
@@ -126,14 +129,16 @@ def measure(cell: tuple[str, str, int], python: Path, rounds: int) -> dict[str, 
             once = worker.ask(steps=1)["seconds"]
             steps[peer] = max(1, round(SECONDS / once))
             workers[peer] = worker
-        best = dict.fromkeys(workers, np.inf)
+        best, cpu = dict.fromkeys(workers, np.inf), dict.fromkeys(workers, np.inf)
         for _ in range(rounds):
             for peer, worker in workers.items():
                 answer = worker.ask(steps=steps[peer])
                 best[peer] = min(best[peer], answer["seconds"] / answer["images"])
+                cpu[peer] = min(cpu[peer], answer["cpu"] / answer["images"])
         for worker in workers.values():
             worker.close()
     result["milliseconds"] = {peer: 1e3 * seconds for peer, seconds in best.items()}
+    result["processor_milliseconds"] = {peer: 1e3 * seconds for peer, seconds in cpu.items()}
     result["cosine"], result["compile_seconds"] = cosines, compiles
     return result
 
@@ -167,10 +172,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "steps.json")
     parser.add_argument("--only", action="append", default=[], help="cells that contain this")
+    parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
     options = parser.parse_args()
     python = options.peers or peers_python()
+    peers = [peer for peer in PEERS if peer not in options.skip]
     build_networks(python)
     found = {**provenance(python), "cells": []}
     options.output.parent.mkdir(exist_ok=True)
@@ -178,7 +185,7 @@ def main() -> None:
         name = "/".join(map(str, cell))
         if options.only and not any(text in name for text in options.only):
             continue
-        found["cells"].append(measure(cell, python, options.rounds))
+        found["cells"].append(measure(cell, python, options.rounds, peers))
         times = found["cells"][-1]["milliseconds"]
         print(name, {peer: round(value, 3) for peer, value in times.items()}, flush=True)
         options.output.write_text(json.dumps(found, indent=1) + "\n")
