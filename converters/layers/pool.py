@@ -40,5 +40,21 @@ def global_pooling(call: LayerCall) -> Value:
     return call.emit(op, image, axes=image.axes if keepdims else in_order(1))
 
 
+@converts(
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+)  # fmt: skip
+def adaptive_pooling(call: LayerCall) -> Value:
+    """Pooling to a fixed size, where windows of one size give it."""
+    rank = call.numbered()
+    image = call.image(rank)
+    wanted = call.sizes("output_size", rank)
+    if any(n is None or n % m for n, m in zip(image.shape, wanted, strict=False)):
+        call.refuse(f"makes {wanted} of {image.shape[:-1]}, which takes windows of several sizes")
+    window = tuple((n or m) // m for n, m in zip(image.shape, wanted, strict=False))
+    kind = _kind(call, "AdaptiveMax")
+    return call.emit(Pool(kind=kind, window=window, strides=window, padding="valid"), image)
+
+
 def _kind(call: LayerCall, maximum: str) -> str:  # a Literal that mypy cannot follow
     return "max" if call.layer.class_name.startswith(maximum) else "average"

@@ -41,6 +41,8 @@ CASES: dict[str, tuple[tuple[int | None, ...], Layers]] = {
     "average pooling": ((9, 8, 3), lambda L: L.AveragePooling2D(3, strides=2, padding="same")),
     "average pooling 1d": ((9, 3), lambda L: L.AveragePooling1D(2, strides=1)),
     "average pooling 3d": ((5, 6, 7, 2), lambda L: L.AveragePooling3D(2, padding="same")),
+    "adaptive max": ((6, 8, 3), lambda L: L.AdaptiveMaxPooling2D((3, 2))),
+    "adaptive average": ((6, 3), lambda L: L.AdaptiveAveragePooling1D(2)),
     "global max": ((5, 4, 3), lambda L: L.GlobalMaxPooling2D()),
     "global max 1d": ((5, 3), lambda L: L.GlobalMaxPooling1D()),
     "global average": ((5, 4, 3), lambda L: L.GlobalAveragePooling2D(keepdims=True)),
