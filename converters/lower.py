@@ -229,6 +229,9 @@ class _Lowering:
         args = _resolved(call.args, results)
         kwargs = _resolved(call.kwargs, results)
         if layer.network is not None:
+            if kwargs.get("training") and self.keras2:
+                self._problem(name, layer, "is called as in training")
+                return [self._poison(self._free(name))]
             inner = list(tensors([args, kwargs]))
             outputs = self.network(layer.network, f"{name}/", inner)
             if len(outputs) == 1:

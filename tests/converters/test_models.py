@@ -226,3 +226,14 @@ def test_dropout_in_use_at_inference_is_refused() -> None:
     model = tf_keras.Model(image, tf_keras.layers.Dropout(0.5)(image, training=True))
     with pytest.raises(ConversionError, match="call argument training='True'"):
         converters.from_keras(model)
+
+
+def test_a_nested_model_in_training_mode_is_refused() -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    image = tf_keras.Input((4,))
+    core = tf_keras.Sequential([tf_keras.layers.BatchNormalization()], name="core")
+    with pytest.raises(ConversionError, match="core  Sequential: is called as in training"):
+        converters.from_keras(tf_keras.Model(image, core(image, training=True)))
+    assert verify(
+        converters.from_keras(model := tf_keras.Model(image, core(image, training=False))), model
+    ).passed
