@@ -256,6 +256,8 @@ def _block(name: str, op: Pool, before: np.ndarray, chosen: Sequence[int], theme
     scale = Scale.of(shown, theme)
     after = {kind: pooled(shown, op, kind) for kind in KINDS}
     window = "×".join(map(str, op.window))
+    if op.strides != op.window:
+        window += f", stride {'×'.join(map(str, op.strides))}"
     small = "×".join(map(str, after["max"].shape[1:3]))
     grids = [
         [
