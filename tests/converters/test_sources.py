@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -95,6 +98,22 @@ def test_a_function_that_returns_a_live_model(
     del sys.modules["my_models"]
     with pytest.raises(ModelFileError, match="no function 'my_models:nothing'"):
         converters.from_function("my_models:nothing")
+
+
+def test_weight_groups_of_tf_keras_2_13(tf_net: Any, tmp_path: Path) -> None:
+    """It called the lists of layers otherwise, in nested models too."""
+    tf_net.save(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    content = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(content, "r+") as file:
+        file.move("layers/sequential/layers", "layers/sequential/_layer_checkpoint_dependencies")
+        file.move("layers", "_layer_checkpoint_dependencies")
+    members["model.weights.h5"] = content.getvalue()
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    assert_same(converters.convert_file(tmp_path / "old.keras"), tf_net)
 
 
 def tensorflow_js(model: Any, folder: Path, quantize: str | None = None, shards: int = 1) -> Path:
