@@ -12,7 +12,7 @@ from jaxviz.spec import InputRange
 from jaxviz.status import Reason, UnitStatus
 from tests.jaxviz.tiny import tiny_bundle
 
-PLAIN = PRESETS["robust"].override(objective=Channel(), steps=12)
+PLAIN = PRESETS["robust"].override(objective=Channel(), steps=24)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def reach(bundle, channel):
 def test_dead_units_are_rescued_or_proven_unreachable(bundle):
     middle, highest = reach(bundle, 1)
     # closed for every grey picture, open for the best one; and closed for all
-    closed = -(0.3 * middle + 0.7 * highest)
+    closed = -(0.8 * middle + 0.2 * highest)
     open_ = dict.fromkeys((0, 3, 4, 5), 1.0)
     shut = with_bias(bundle, "conv1", {**open_, 1: closed, 2: -100.0})
     left = jaxviz.render(shut, "conv1", preset=PLAIN.override(rescue=False), size=16)
@@ -57,12 +57,15 @@ def test_a_unit_behind_closed_activations_is_rescued_by_leaky_gradients(bundle):
     shut = {
         channel: -(0.3 * m + 0.7 * h) for channel in range(6) for m, h in [reach(bundle, channel)]
     }
-    dead = with_bias(bundle, "conv1", shut)
-    plain = jaxviz.render(dead, "norm", preset=PLAIN.override(rescue=False), size=16)
-    assert (plain.status == UnitStatus.DEAD).all()
-    tried = jaxviz.render(dead, "norm", preset=PLAIN.override(rescue=True), size=16)
-    assert (tried.status == UnitStatus.RESCUED).mean() > 0.5
-    assert (tried.reasons[tried.status == UnitStatus.RESCUED] == Reason.LEAKY).all()
+    dead_bundle = with_bias(bundle, "conv1", shut)
+    plain = jaxviz.render(dead_bundle, "norm", preset=PLAIN.override(rescue=False), size=16)
+    dead = plain.status == UnitStatus.DEAD
+    assert dead.any()
+    tried = jaxviz.render(dead_bundle, "norm", preset=PLAIN.override(rescue=True), size=16)
+    rescued = tried.status == UnitStatus.RESCUED
+    assert rescued[dead].any()
+    assert not rescued[~dead].any()
+    assert set(tried.reasons[rescued]) <= {Reason.LEAKY, Reason.ANOTHER_START}
 
 
 def test_bounds_hold_for_every_image(bundle):
