@@ -42,7 +42,12 @@ def render_page(manifest: Manifest, values: Mapping[str, Mapping[str, np.ndarray
             for s in UnitStatus
         ],
         "columns": [
-            {"name": c.name, "title": c.title, "meaning": c.meaning, "words": {int(k): word for k, word in c.words.items()}}
+            {
+                "name": c.name,
+                "title": c.title,
+                "meaning": c.meaning,
+                "words": {int(k): word for k, word in c.words.items()},
+            }
             for c in VALUES
         ],
         "layers": [_layer(entry, values[entry.plan.name]) for entry in manifest.layers],
