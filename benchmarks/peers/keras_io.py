@@ -1,0 +1,47 @@
+"""The published loop over every filter of some layers, one at a time, as a script would be.
+
+keras_io.py MODEL SIZE LAYER...
+The numbers are those of keras.io, "Visualizing what convnets learn".
+"""
+
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+
+def compute_loss(extractor, image, index):
+    return tf.reduce_mean(extractor(image)[:, 2:-2, 2:-2, index])
+
+
+@tf.function
+def ascend(extractor, image, index, rate):
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        loss = compute_loss(extractor, image, index)
+    gradient = tf.math.l2_normalize(tape.gradient(loss, image))
+    return loss, image + rate * gradient
+
+
+def main():
+    path, size = sys.argv[1], int(sys.argv[2])
+    model = keras.saving.load_model(path, compile=False)
+    for layer in sys.argv[3:]:
+        extractor = keras.Model(model.inputs, model.get_layer(layer).output)
+        for index in range(extractor.output.shape[-1]):
+            image = (tf.random.uniform((1, size, size, 3)) - 0.5) * 0.25
+            for _ in range(30):
+                # a tensor, or tf.function would trace anew for every filter
+                _, image = ascend(extractor, image, tf.constant(index), 10.0)
+            shown = image[0].numpy()
+            shown = (shown - shown.mean()) / (shown.std() + 1e-5) * 0.15 + 0.5
+            keras.utils.save_img(os.devnull, np.clip(shown, 0, 1), file_format="png")
+
+
+if __name__ == "__main__":
+    main()
