@@ -63,9 +63,7 @@ VALUES = (
         meaning="The objective on the starting image.",
     ),
     _measure("gain", "Gain", "Score less initial score."),
-    _measure(
-        "quantile", "Quantile", "Share of the reference images that excite the filter less."
-    ),
+    _measure("quantile", "Quantile", "Share of the reference images that excite the filter less."),
     _measure(
         "selectivity",
         "Selectivity",
