@@ -13,8 +13,8 @@ ROBUST = Preset(
     name="robust",
     about="shapes and textures: a Fourier image in natural colours that is rolled and scaled, "
     "with a tenth of what goes into each activation, so that no unit is stuck; 64 steps",
-    source="our own, chosen by eye on MobileNetV2 and mini-Xception; benchmarks/presets has the scores "
-    "of an earlier form",
+    source="our own, chosen by eye on MobileNetV2 and mini-Xception; benchmarks/presets scores "
+    "an earlier form of it",
     units=(0.0, 1.0),
     size=None,
     steps=64,
