@@ -21,7 +21,7 @@ from jax import lax
 
 from jaxviz.model.graph import Params, node_weights, run
 from jaxviz.model.ops import DIRECT, compute
-from jaxviz.model.ops.conv import pad_amounts, shifted_sum_to_input
+from jaxviz.model.ops.conv import pad_amounts, shifted_sum_backward
 from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
 from jaxviz.spec import (
     Affine,
@@ -204,31 +204,7 @@ def _one_filter_forward(
     return _one_filter(x, kernel, strides, dilation, padding), (x, kernel)
 
 
-def _one_filter_backward(
-    strides: Ints,
-    dilation: Ints,
-    padding: Pairs,
-    kept: tuple[jax.Array, jax.Array],
-    cotangent: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = kept
-    sizes = x.shape[1:-1]
-    to_x = shifted_sum_to_input(sizes, kernel, strides, dilation, padding, cotangent)
-    padded = pad_spatial(x, padding)
-    axes = tuple(range(x.ndim - 1))
-    to_kernel = jnp.stack(  # dropped by XLA where nobody asks for it
-        [
-            jnp.sum(
-                window_slice(padded, offset, strides, dilation, cotangent.shape[1:-1]) * cotangent,
-                axis=axes,
-            )
-            for offset in np.ndindex(*kernel.shape[:-1])
-        ]
-    ).reshape(kernel.shape)
-    return to_x, to_kernel
-
-
-_one_filter.defvjp(_one_filter_forward, _one_filter_backward)
+_one_filter.defvjp(_one_filter_forward, shifted_sum_backward)
 
 
 def _conv_transpose(

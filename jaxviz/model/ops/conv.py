@@ -159,13 +159,14 @@ def _shifted_sum_forward(
     return shifted_sum(x, kernel, strides, dilation, padding), (x, kernel)
 
 
-def _shifted_sum_backward(
+def shifted_sum_backward(
     strides: Ints,
     dilation: Ints,
     padding: Pairs,
     kept: tuple[jax.Array, jax.Array],
     cotangent: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
+    """The gradients of `shifted_sum`, and of any other form of the same sum."""
     x, kernel = kept
     window = kernel.shape[:-1]
     to_x = shifted_sum_to_input(x.shape[1:-1], kernel, strides, dilation, padding, cotangent)
@@ -216,7 +217,7 @@ def shifted_sum_to_input(
     return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window))
 
 
-shifted_sum.defvjp(_shifted_sum_forward, _shifted_sum_backward)
+shifted_sum.defvjp(_shifted_sum_forward, shifted_sum_backward)
 
 
 @implements(ConvTranspose)
