@@ -2,7 +2,7 @@
 
     python -m converters.zoo                  the whole table
     python -m converters.zoo ResNet50 VGG16   some rows
-    python -m converters.zoo --readme         the whole table, written into converters/README.md
+    python -m converters.zoo --readme         the rows that are run, written into converters/README.md
 
 Weights are random, batch-norm statistics too: a wrong mean would pass unseen at 0. Nothing
 is downloaded.
@@ -174,26 +174,31 @@ def line(row: Row) -> str:
     )
 
 
+def write(row: str, readme: Path) -> None:
+    """Put one row into the table of `readme`, in the place of the network's former one."""
+    before, rest = readme.read_text(encoding="utf-8").split(_BEGIN)
+    table, after = rest.split(_END)
+    former = table.strip().removeprefix(_HEAD).splitlines()
+    by_network = {each.split("|")[1].strip(): each for each in [*former, row] if each}
+    lines = [_HEAD, *(by_network[name] for name in sorted(by_network))]
+    readme.write_text("\n".join([before + _BEGIN, *lines, _END + after]), encoding="utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; status 1 if a network differs."""
     parser = argparse.ArgumentParser(prog="python -m converters.zoo", description=__doc__)
     parser.add_argument("names", nargs="*", help="all 40 where left out")
     parser.add_argument("--readme", action="store_true", help="write it into converters/README.md")
     options = parser.parse_args(arguments)
-    lines, failed = [], 0
+    failed = 0
     print(_HEAD)
     for row in rows(options.names or networks()):
-        lines.append(line(row))
-        print(lines[-1], flush=True)
+        print(line(row), flush=True)
+        if options.readme:
+            write(line(row), Path(__file__).with_name("README.md"))
         if not row.passed:
             failed += 1
             print(row.report.table(5), *row.report.missing, sep="\n", file=sys.stderr)
-    if options.readme:
-        readme = Path(__file__).with_name("README.md")
-        text = readme.read_text(encoding="utf-8")
-        before, after = text.split(_BEGIN)[0], text.split(_END)[1]
-        table = "\n".join([_HEAD, *lines])
-        readme.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
     return 1 if failed else 0
 
 
