@@ -2,7 +2,7 @@
 
     python -m converters.zoo                  the whole table
     python -m converters.zoo ResNet50 VGG16   some rows
-    python -m converters.zoo --readme         the rows that are run, written into converters/README.md
+    python -m converters.zoo --readme         the same, put into converters/README.md
 
 Weights are random, batch-norm statistics too: a wrong mean would pass unseen at 0. Nothing
 is downloaded.
