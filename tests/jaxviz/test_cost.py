@@ -6,7 +6,10 @@ import pytest
 
 import jaxviz
 from jaxviz.batch import LayerRenderer
+from jaxviz.cost import step_cost
+from jaxviz.model.ops import compute
 from jaxviz.presets import get_preset
+from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, InputSpec, ModelSpec, Node
 
 UNITS = 4
 
@@ -31,3 +34,48 @@ def test_a_step_costs_no_more_than_it_did(layer, flops, megabytes):
     found = cost(layer)
     assert found[0] <= 1.02 * flops, found
     assert found[1] <= 1.02 * megabytes, found
+
+
+ONCE = {"strides": (1, 1), "dilation": (1, 1)}
+HALF = {"strides": (2, 2), "dilation": (1, 1)}
+OPERATIONS = [
+    (Conv(filters=8, window=(3, 5), padding="same", **HALF), (9, 8, 4)),
+    (Conv(filters=8, window=(3, 3), padding="valid", groups=2, **ONCE), (9, 8, 4)),
+    (DepthwiseConv(window=(3, 3), padding="same", **HALF), (9, 8, 4)),
+    (ConvTranspose(filters=8, window=(4, 3), crop=((1, 1), (0, 1)), **HALF), (5, 4, 3)),
+    (Dense(units=7), (5,)),
+]
+
+
+@pytest.mark.parametrize(("op", "shape"), OPERATIONS)
+def test_operations_are_counted_as_the_compiler_counts_them(op, shape):
+    node = Node(name="layer", layer="layer", op=op, inputs=("image",))
+    spec = ModelSpec(
+        name="one",
+        inputs=(InputSpec(name="image", shape=shape),),
+        nodes=(node,),
+        outputs=("layer",),
+    )
+    weights = {
+        role: jnp.ones([n or 1 for n in size])
+        for role, size in op.weight_shapes(shape).items()
+        if role != "bias"
+    }
+    plain = op.model_copy(update={"bias": False})
+    program = jax.jit(lambda x: compute(plain, weights, x)).lower(jnp.ones((1, *shape)))
+    counted = program.cost_analysis()["flops"]
+    # forward and back
+    found = step_cost(spec, "layer", shape, one_channel=False).flops / 2
+    assert found == pytest.approx(counted, rel=0.02)
+
+
+def test_one_channel_costs_its_share_of_the_last_layer_alone():
+    spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+    shape = (64, 64, 3)
+    first, second = (
+        step_cost(spec, layer, shape, one_channel=False) for layer in ("conv1", "conv2")
+    )
+    one = step_cost(spec, "conv2", shape)
+    share = (second.flops - first.flops) // spec.shapes()["conv2"][-1]
+    assert one.flops == first.flops + share
+    assert one.activations < second.activations
