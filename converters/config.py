@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from converters import keras1
 from converters.network import Call, Layer, Network, Ref
 from jaxviz.errors import ModelFileError
 
@@ -67,6 +68,8 @@ def parse_model(document: Any, version: tuple[int, ...]) -> Network:
         ModelFileError: If it is not a Sequential or Functional model, or contradicts itself.
     """
     document = _need(document, dict, "the model's configuration")
+    if (0,) < version < (2,):
+        document = keras1.translated(document)
     class_name = _need(document.get("class_name"), str, "the model's class_name")
     config = document.get("config")
     build = document.get("build_config")

@@ -12,6 +12,7 @@ from typing import Any
 
 from converters.config import parse_json, parse_model, parse_version
 from converters.hdf5 import SIGNATURE, Hdf5, read_hdf5
+from converters.kernels import OldKernels
 from converters.network import Network
 from converters.tfjs import is_tfjs, read_json, read_tfjs
 from converters.weights import CONTAINERS, Keras3Store, LegacyStore, Store
@@ -148,7 +149,7 @@ def _read_hdf5_model(path: Path) -> tuple[Network, Store, Source]:
     return network, legacy_store(file), _source(path, stated)
 
 
-def legacy_store(file: Hdf5) -> LegacyStore:
+def legacy_store(file: Hdf5) -> Store:
     """The arrays of a Keras 1 or 2 HDF5 file, a list for each top-level layer."""
     base = "model_weights" if "model_weights" in file.groups else ""
     prefix = f"{base}/" if base else ""
@@ -157,7 +158,8 @@ def legacy_store(file: Hdf5) -> LegacyStore:
         names = file.attribute_list(f"{prefix}{layer}", "weight_names")
         paths = [(name, f"{prefix}{layer}/{name}") for name in names]
         groups[layer] = [(name, file.arrays[p]) for name, p in paths if p in file.arrays]
-    return LegacyStore(groups)
+    theano = "theano" in (file.groups[place].get("backend") for place in (base, ""))
+    return OldKernels(LegacyStore(groups), theano)
 
 
 def _read_zip(path: Path) -> tuple[Network, Store, Source]:

@@ -126,6 +126,7 @@ def by_order(
 ) -> list[tuple[Layer, Stored]]:
     """Arrays in Keras' order: of all layers first what is trained, then the rest."""
     pairs = []
+    leaves = [leaf for leaf in leaves if leaf.class_name != "InputLayer"]
     for leaf in leaves:
         slots = slots_of(leaf)
         if slots is None and len(leaves) == 1:

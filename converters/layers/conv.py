@@ -9,6 +9,8 @@ from converters.layers.call import LayerCall, Value
 from converters.layers.registry import converts
 from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Padding
 
+_PADDINGS = ("valid", "same")
+
 
 @converts("Conv1D", "Conv2D", "Conv3D")
 def convolution(call: LayerCall) -> Value:
@@ -81,10 +83,13 @@ def transposed(call: LayerCall) -> Value:
     extras = (extra,) * rank if not isinstance(extra, list) else tuple(extra)
     if len(extras) != rank or not all(e is None or type(e) is int for e in extras):
         call.refuse(f"output_padding={extra!r} is not {rank} numbers")
+    reaches = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
     crop = tuple(
-        _transposed_crop(call, padding, (k - 1) * d + 1, s, e)
-        for k, s, d, e in zip(window, strides, dilation, extras, strict=True)
+        _transposed_crop(call, padding, reach, s, e)
+        for reach, s, e in zip(reaches, strides, extras, strict=True)
     )
+    if (stated := call.option("output_shape", None)) is not None:
+        crop = _crop_to(call, image, stated, reaches, strides, padding)
     op = ConvTranspose(
         filters=call.option("filters"), window=window, strides=strides, dilation=dilation,
         crop=crop, bias=bias,
@@ -102,7 +107,7 @@ def _transposed_crop(
     """
     if padding == "valid":
         return 0, min(0, reach - stride) if extra is None else -extra
-    if padding != "same":
+    if padding not in _PADDINGS:
         return call.refuse(f"padding={padding!r} does not exist")
     if extra is None:
         before = max(reach - stride, 0) // 2
@@ -110,6 +115,25 @@ def _transposed_crop(
     surplus = reach - reach % 2 - extra
     before = max(surplus, 0) // 2
     return before, surplus - before
+
+
+def _crop_to(
+    call: LayerCall, image: Value, stated: Any, reaches: tuple[int, ...],
+    strides: tuple[int, ...], padding: Any,
+) -> tuple[tuple[int, int], ...]:  # fmt: skip
+    """The same for the sizes that a Deconvolution2D of Keras 1 states for its output."""
+    axes = call.image_axes(len(reaches))
+    if not isinstance(stated, list) or len(stated) != 1 + len(axes) or padding not in _PADDINGS:
+        return call.refuse(f"output_shape={stated!r} with padding={padding!r} makes no sense")
+    crops = []
+    for place, (n, reach, stride) in enumerate(zip(image.shape, reaches, strides, strict=False)):
+        wanted = stated[1 + axes.index(place)]
+        if n is None or type(wanted) is not int:
+            return call.refuse(f"output_shape={stated!r} is of an input of unknown size")
+        surplus = (n - 1) * stride + reach - wanted
+        before = max(surplus, 0) // 2 if padding == "same" else 0
+        crops.append((before, surplus - before))
+    return tuple(crops)
 
 
 @converts("Dense")
@@ -135,7 +159,7 @@ def _window(call: LayerCall, rank: int) -> dict[str, Any]:
     padding: Padding
     if named == "causal" and rank == 1:
         padding = (((window[0] - 1) * dilation[0], 0),)
-    elif named in ("valid", "same"):
+    elif named in _PADDINGS:
         padding = named
     else:
         call.refuse(f"padding={named!r} does not exist")
