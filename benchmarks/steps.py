@@ -1,92 +1,40 @@
 #!/usr/bin/env python3
 """Milliseconds per image and ascent step, beside what a user could pick instead.
 
-    benchmarks/steps.py [-o FILE.json] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
+    benchmarks/steps.py [--preset robust] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
 
-Every peer runs in a process of its own and all take turns within a cell, so that whatever
-else the machine does falls on all of them; the best of the rounds counts. Processor time
-(of all threads together) is kept too: it tells more where others work on the machine.
-Before timing, one step of each peer from the same images is compared with jaxviz' own. The peers'
-environment is made in `benchmarks/.venv` (an hour's download at worst), the networks in
-`benchmarks/.cache`. `benchmarks/table.py FILE.json` makes the table and the plot.
+Every peer runs in a process of its own, with the same number of threads, and within a cell all
+take turns, so that whatever else the machine does falls on all of them; the best of the rounds
+counts, and processor time is kept too. Before timing, one step of each from the same images is
+compared with jaxviz' own. Only units that have a gradient are stepped. A run that is stopped
+goes on where it was, if nothing has changed; `benchmarks/report.py` makes the table and the plot.
 """
 
 import argparse
-import ast
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
+from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
+from processes import Team  # noqa: E402
 
-CACHE, MODELS = HERE / ".cache", HERE.parent / "models"
-REQUIREMENTS = ("tensorflow==2.21.0", "keras==3.15.0", "jax==0.10.2", "torch==2.13.0", "h5py")
-PEERS = ("keras.io", "tensorflow", "keras-jax", "torch")
+PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-lucent")
+#: Peers that can do something like the default preset: other pictures, as much work.
+LIKE_ROBUST = ("tf-keras-vis", "torch-lucent")
 IMAGES = 16
 SECONDS = 0.4  # of each peer in a round
-
-
-def peers_python() -> Path:
-    """The interpreter of the peers' environment, installed if it is not there."""
-    python = HERE / ".venv" / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *REQUIREMENTS], check=True)
-    return python
-
-
-def build_networks(python: Path) -> None:
-    """Save every network as a `.keras` file, once."""
-    from jaxviz.loading import load_bundle
-
-    CACHE.mkdir(exist_ok=True)
-    if all((CACHE / f"{name}.keras").exists() for name, _, _ in CELLS):
-        return
-    weights = load_bundle(MODELS / "mobilenetv2.model").weights
-    named = {f"{layer}|{n}": a for layer, some in weights.items() for n, a in some.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        converted, models = Path(folder) / "mobilenet.npz", Path(folder)
-        np.savez(converted, **named)
-        (models / "fer.h5").write_bytes((MODELS / "fer.hdf5").read_bytes())
-        script = HERE / "peers" / "networks.py"
-        subprocess.run([python, script, CACHE, models, converted], check=True)
-
-
-class Worker:
-    """One peer's process."""
-
-    def __init__(self, peer: str, python: Path) -> None:
-        command = [str(python), str(HERE / "peers" / "worker.py"), peer]
-        quiet = None if os.environ.get("VERBOSE") else subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, text=True
-        )
-
-    def ask(self, **request: object) -> dict[str, float]:
-        """Its answer to one request; RuntimeError if it ended instead."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError("the worker ended; VERBOSE=1 shows why")
-        return json.loads(answer)
-
-    def close(self) -> None:
-        """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+DRAWS = 4  # channels that are tried for an image until one has a gradient
+#: What must be equal for a run to be continued.
+SAME = ("commit", "changed", "machine", "threads", "versions", "peers", "preset")
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -97,98 +45,109 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a * b).sum(1)[live] / sizes[live]).min()) if live.any() else float("nan")
 
 
-def measure(
-    cell: tuple[str, str, int], python: Path, rounds: int, peers: list[str]
-) -> dict[str, object]:
+def live_channels(team: Team, request: dict[str, Any]) -> tuple[list[int], dict[str, int]]:
+    """A channel for every image, with a gradient where one of a few has it; how many do."""
+    candidates = [list(range(n * IMAGES, (n + 1) * IMAGES)) for n in range(DRAWS)]
+    answer = team["jaxviz"].ask(**request, candidates=candidates)
+    alive, filters = np.asarray(answer["live"]), answer["filters"]
+    channels = [int(n * IMAGES + i) % filters for i, n in enumerate(alive.argmax(axis=0))]
+    return channels, {"filters": filters, "live": int(alive.any(axis=0).sum())}
+
+
+def measure(team: Team, cell: tuple[str, str, int], preset: str, rounds: int) -> dict[str, Any]:
     """One cell: jaxviz and its peers."""
     network, layer, size = cell
     depth = 1 if network == "mini-xception" else 3
     start = np.random.default_rng(0).uniform(-0.125, 0.125, (IMAGES, size, size, depth))
     start = start.astype(np.float32)
-    result: dict[str, object] = {"network": network, "layer": layer, "size": size}
+    result: dict[str, Any] = {"network": network, "layer": layer, "size": size}
+    result["load"], result["time"] = round(os.getloadavg()[0], 2), time.strftime("%H:%M UTC")
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/start.npy", start)
-        workers, steps, compiles, cosines = {}, {}, {}, {}
-        for peer in ("jaxviz", *peers):
-            worker = Worker(peer, Path(sys.executable) if peer == "jaxviz" else python)
+        request = {
+            "model": str(CACHE / f"{network}.keras"), "layer": layer, "size": size,
+            "images": f"{folder}/start.npy", "preset": preset,
+        }  # fmt: skip
+        channels, known = live_channels(team, request)
+        result |= {**known, "peers": {}}
+        own, steps = start, {}
+        for peer, worker in team.workers.items():
+            found: dict[str, Any] = {}
+            result["peers"][peer] = found
             try:
-                answer = worker.ask(
-                    model=str(CACHE / f"{network}.keras"), layer=layer, size=size,
-                    images=f"{folder}/start.npy", result=f"{folder}/{peer}.npy",
-                )  # fmt: skip
+                saved = f"{folder}/{peer}.npy"
+                found |= worker.ask(**request, channels=channels, result=saved)
+                moved = np.load(saved) - start
+                own = moved if peer == "jaxviz" else own
+                if preset == "keras-io":
+                    found["cosine"] = cosine(own, moved)
+                once = worker.ask(steps=1)["seconds"]
             except RuntimeError as error:
                 print(f"  {peer}: {error}", file=sys.stderr)
-                worker.close()
+                found["error"] = str(error)
                 continue
-            moved = np.load(f"{folder}/{peer}.npy") - start
-            if peer == "jaxviz":
-                own = moved
-                result["live"] = int((np.abs(own).max((1, 2, 3)) > 0).sum())
-            cosines[peer] = cosine(own, moved)
-            compiles[peer] = answer["compile"]
-            once = worker.ask(steps=1)["seconds"]
             steps[peer] = max(1, round(SECONDS / once))
-            workers[peer] = worker
-        best, cpu = dict.fromkeys(workers, np.inf), dict.fromkeys(workers, np.inf)
+            found["milliseconds"], found["processor_milliseconds"] = [], []
         for _ in range(rounds):
-            for peer, worker in workers.items():
-                answer = worker.ask(steps=steps[peer])
-                best[peer] = min(best[peer], answer["seconds"] / answer["images"])
-                cpu[peer] = min(cpu[peer], answer["cpu"] / answer["images"])
-        for worker in workers.values():
-            worker.close()
-    result["milliseconds"] = {peer: 1e3 * seconds for peer, seconds in best.items()}
-    result["processor_milliseconds"] = {peer: 1e3 * seconds for peer, seconds in cpu.items()}
-    result["cosine"], result["compile_seconds"] = cosines, compiles
+            for peer, count in steps.items():
+                answer = team[peer].ask(steps=count)
+                for name, key in (("seconds", ""), ("cpu", "processor_")):
+                    took = 1e3 * answer[name] / answer["images"]
+                    result["peers"][peer][f"{key}milliseconds"].append(round(took, 4))
     return result
 
 
-def provenance(peers: Path) -> dict[str, object]:
-    """Machine, versions and commit."""
-    import jax
-
-    names = [requirement.split("==")[0] for requirement in REQUIREMENTS]
-    ask = f"from importlib.metadata import version; print([version(n) for n in {names}])"
-    versions = subprocess.run([peers, "-c", ask], capture_output=True, text=True).stdout
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True
-    ).stdout.strip()
-    model = [
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "commit": commit,
-        "machine": model[0].split(":")[1].strip() if model else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "jax": jax.__version__,
-        "peers": dict(zip(names, ast.literal_eval(versions), strict=True)),
-        "dtype": "float32",
-        "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-    }
+def continued(path: Path, found: dict[str, Any], fresh: bool) -> dict[str, Any]:
+    """The result so far, if it was measured under the same conditions."""
+    if fresh or not path.exists():
+        return found
+    before = json.loads(path.read_text())
+    return before if all(before.get(key) == found.get(key) for key in SAME) else found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "steps.json")
+    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
     parser.add_argument("--only", action="append", default=[], help="cells that contain this")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell after this")
+    parser.add_argument("--fresh", action="store_true", help="measure every cell anew")
     parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
     options = parser.parse_args()
-    python = options.peers or peers_python()
-    peers = [peer for peer in PEERS if peer not in options.skip]
+    began = time.monotonic()
+    python = peers_python(options.peers)
     build_networks(python)
-    found = {**provenance(python), "cells": []}
-    options.output.parent.mkdir(exist_ok=True)
-    for cell in CELLS:
-        name = "/".join(map(str, cell))
-        if options.only and not any(text in name for text in options.only):
-            continue
-        found["cells"].append(measure(cell, python, options.rounds, peers))
-        times = found["cells"][-1]["milliseconds"]
-        print(name, {peer: round(value, 3) for peer, value in times.items()}, flush=True)
-        options.output.write_text(json.dumps(found, indent=1) + "\n")
+    possible = PEERS if options.preset == "keras-io" else LIKE_ROBUST
+    peers = ["jaxviz", *(peer for peer in possible if peer not in options.skip)]
+    name = "steps.json" if options.preset == "keras-io" else "steps-robust.json"
+    output = options.output or RESULTS / name
+    output.parent.mkdir(exist_ok=True)
+    found = {**provenance(python), "preset": options.preset, "cells": []}
+    found = continued(output, found, options.fresh)
+    done = {(cell["network"], cell["layer"], cell["size"]) for cell in found["cells"]}
+    wanted = [
+        cell for cell in CELLS
+        if cell not in done
+        and (not options.only or any(text in "/".join(map(str, cell)) for text in options.only))
+    ]  # fmt: skip
+    for network in dict.fromkeys(cell[0] for cell in wanted):
+        if time.monotonic() - began > options.seconds:
+            break
+        with Team(peers, python) as team:
+            for cell in (cell for cell in wanted if cell[0] == network):
+                found["cells"].append(measure(team, cell, options.preset, options.rounds))
+                output.write_text(json.dumps(found, indent=1) + "\n")
+                times = found["cells"][-1]["peers"]
+                best = {p: min(t["milliseconds"]) for p, t in times.items() if "error" not in t}
+                print("/".join(map(str, cell)), best, flush=True)
+    left = len([c for c in wanted if c not in {_key(cell) for cell in found["cells"]}])
+    print(f"{len(found['cells'])} cells in {output}, {left} left", flush=True)
+
+
+def _key(cell: dict[str, Any]) -> tuple[str, str, int]:
+    return cell["network"], cell["layer"], cell["size"]
 
 
 if __name__ == "__main__":

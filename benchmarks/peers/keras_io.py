@@ -1,7 +1,9 @@
 """The published loop over every filter of some layers, one at a time, as a script would be.
 
-keras_io.py MODEL SIZE LAYER...
-The numbers are those of keras.io, "Visualizing what convnets learn".
+keras_io.py MODEL SIZE LAYER... [--once]
+The numbers are those of keras.io, "Visualizing what convnets learn". Its step is given the
+filter as a Python number, so TensorFlow traces it anew for every filter; with --once it is
+given a tensor.
 """
 
 import os
@@ -29,15 +31,16 @@ def ascend(extractor, image, index, rate):
 
 
 def main():
-    path, size = sys.argv[1], int(sys.argv[2])
+    arguments = [argument for argument in sys.argv[1:] if argument != "--once"]
+    once = len(arguments) < len(sys.argv) - 1
+    path, size, layers = arguments[0], int(arguments[1]), arguments[2:]
     model = keras.saving.load_model(path, compile=False)
-    for layer in sys.argv[3:]:
+    for layer in layers:
         extractor = keras.Model(model.inputs, model.get_layer(layer).output)
         for index in range(extractor.output.shape[-1]):
             image = (tf.random.uniform((1, size, size, 3)) - 0.5) * 0.25
             for _ in range(30):
-                # a tensor, or tf.function would trace anew for every filter
-                _, image = ascend(extractor, image, tf.constant(index), 10.0)
+                _, image = ascend(extractor, image, tf.constant(index) if once else index, 10.0)
             shown = image[0].numpy()
             shown = (shown - shown.mean()) / (shown.std() + 1e-5) * 0.15 + 0.5
             keras.utils.save_img(os.devnull, np.clip(shown, 0, 1), file_format="png")

@@ -1,0 +1,112 @@
+"""The peers' environment, the networks, and what a result says about where it was measured."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+CACHE, MODELS, RESULTS = HERE / ".cache", ROOT / "models", HERE / "results"
+NETWORKS = (
+    "galaxy", "mini-xception", "vgg16", "mobilenetv2", "resnet50", "inceptionv3",
+    "efficientnetb0", "xception",
+)  # fmt: skip
+REQUIREMENTS = (
+    "tensorflow==2.21.0", "keras==3.15.0", "jax==0.10.2", "torch==2.13.0", "h5py",
+    "tf-keras-vis==0.8.7",
+)  # fmt: skip
+#: Its requirements hold old test tools, so it may fail where the others do not.
+OPTIONAL = ("torch-lucent==0.1.8", "torch==2.13.0", "torchvision==0.28.0")
+
+#: What a result depends on, but for the results themselves.
+_CODE = ("../jaxviz", "../converters", "*.py", "peers")
+
+
+def threads() -> int:
+    """How many cores this process may use: what every peer is told to use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peers_python(given: Path | None = None) -> Path:
+    """The interpreter of the peers' environment, installed if it is not there."""
+    python = given or HERE / ".venv" / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
+        install = [python, "-m", "pip", "install", "-q"]
+        subprocess.run([*install, *REQUIREMENTS], check=True)
+        if subprocess.run([*install, *OPTIONAL]).returncode:
+            print("torch-lucent could not be installed; it is left out", file=sys.stderr)
+    return python
+
+
+def build_networks(python: Path) -> None:
+    """Save every network as a `.keras` file, and as plain data for PyTorch, once."""
+    from jaxviz.loading import load_bundle
+
+    CACHE.mkdir(exist_ok=True)
+    if not all((CACHE / f"{name}.keras").exists() for name in NETWORKS):
+        if not (MODELS / "mobilenetv2.model").exists():
+            subprocess.run([sys.executable, ROOT / "scripts" / "fetch_models"], check=True)
+        weights = load_bundle(MODELS / "mobilenetv2.model").weights
+        named = {f"{layer}|{n}": a for layer, some in weights.items() for n, a in some.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            converted, models = Path(folder) / "mobilenet.npz", Path(folder)
+            np.savez(converted, **named)
+            (models / "fer.h5").write_bytes((MODELS / "fer.hdf5").read_bytes())
+            script = HERE / "peers" / "networks.py"
+            subprocess.run([python, script, CACHE, models, converted], check=True)
+    for name in NETWORKS:
+        if not (CACHE / f"{name}.json").exists():
+            _export(name)
+
+
+def _export(name: str) -> None:
+    """A network as JSON and arrays, which need neither Keras nor jaxviz to read."""
+    from jaxviz.loading import load_bundle
+
+    bundle = load_bundle(CACHE / f"{name}.keras")
+    arrays = {f"{layer}|{n}": a for layer, some in bundle.weights.items() for n, a in some.items()}
+    np.savez(CACHE / f"{name}.npz", **arrays)
+    (CACHE / f"{name}.json").write_text(bundle.spec.model_dump_json())
+
+
+def provenance(peers: Path | None = None) -> dict[str, Any]:
+    """Machine, versions, threads, commit and load."""
+    machine = platform.processor()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        machine = next((x.split(":")[1].strip() for x in lines if "model name" in x), machine)
+    found: dict[str, Any] = {
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)),
+        "machine": machine,
+        "threads": threads(),
+        "load": round(os.getloadavg()[0], 2),
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy")},
+        "dtype": "float32",
+        "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
+    if peers is not None:
+        names = [requirement.split("==")[0] for requirement in (*REQUIREMENTS, *OPTIONAL)]
+        ask = (
+            "import json; from importlib.metadata import distributions\n"
+            "print(json.dumps({d.name.lower(): d.version for d in distributions()}))"
+        )
+        printed = subprocess.run([peers, "-c", ask], capture_output=True, text=True, check=True)
+        installed = json.loads(printed.stdout)
+        found["peers"] = {name: installed[name] for name in names if name in installed}
+    return found
+
+
+def _git(*arguments: str) -> str:
+    run = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
+    return run.stdout.strip()

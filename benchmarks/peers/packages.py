@@ -1,0 +1,145 @@
+"""The packages that make such pictures, called as their documentation does, with our numbers.
+
+Both normalise nothing by themselves, so the published normalised step comes in by what they
+offer for it: a gradient modifier, and an optimizer. For the preset `robust` they do what they
+have that comes nearest: jitter and scale, Adam, and lucent's Fourier image.
+"""
+
+import os
+import sys
+
+import numpy as np
+from frameworks import RATE, batches, keras_model, middle, trim, use_threads
+from worker import Parts
+
+
+def tf_keras_vis(cell, images, channels, batch):
+    """`ActivationMaximization` over a batch, without its modifiers and regularizers."""
+    import tensorflow as tf
+    from tf_keras_vis.activation_maximization import ActivationMaximization
+    from tf_keras_vis.activation_maximization.input_modifiers import Jitter, Scale
+
+    use_threads(tf)
+    maximise = ActivationMaximization(keras_model(cell), clone=False)
+
+    def normalised(gradient):
+        return tf.math.l2_normalize(gradient, axis=(1, 2, 3))
+
+    parts, robust = batches(images, channels, batch), cell["preset"] == "robust"
+
+    def advance(state, which, count):
+        index = tf.constant(parts[which][1])
+
+        def score(output):
+            return tf.gather(tf.reduce_mean(middle(output), (1, 2)), index, axis=1, batch_dims=1)
+
+        return maximise(
+            score,
+            seed_input=state,
+            input_range=None,
+            input_modifiers=[Jitter(16), Scale(0.9, 1.1)] if robust else [],
+            regularizers=[],
+            steps=count,
+            optimizer=tf.optimizers.Adam(0.1) if robust else tf.optimizers.SGD(RATE),
+            gradient_modifier=None if robust else normalised,
+        )
+
+    states = [tf.constant(x) for x, _ in parts]
+    return Parts(states, advance, np.asarray, len(parts[0][0]))
+
+
+def _import_lucent():
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        # A torchvision built for CUDA beside a PyTorch that is not lacks operators that it
+        # describes when it is imported; lucent uses none of them.
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        global _operators
+        _operators = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            _operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    from lucent.optvis import objectives, param, render, transform
+
+    return torch, objectives, param, render, transform
+
+
+def torch_lucent(cell, images, channels, batch):
+    """`render_vis` with a sum of channel objectives, on Keras 3's PyTorch modules."""
+    torch, objectives, param, render, transform = _import_lucent()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    model = keras_model(cell)
+    model.eval()
+    for variable in model.weights:  # or every step would compute gradients of the weights
+        variable.value.requires_grad_(False)
+
+    class Cut(torch.nn.Module):
+        """The layer without its border, NCHW, as lucent takes channels."""
+
+        def forward(self, x):
+            seen = model(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            e, f = trim(seen.shape[2]), trim(seen.shape[3])
+            return seen[:, :, e : seen.shape[2] - e, f : seen.shape[3] - f]
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cut = Cut()
+
+        def forward(self, x):
+            return self.cut(x)
+
+    class Normalised(torch.optim.SGD):
+        """Steps of one length for every image."""
+
+        def step(self, closure=None):
+            with torch.enable_grad():
+                closure()
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for x in group["params"]:
+                        squares = (x.grad**2).sum((1, 2, 3), keepdim=True)
+                        x -= RATE * x.grad * torch.rsqrt(squares.clamp(min=1e-12))
+
+    whole, parts = Network(), batches(images, channels, batch)
+    scales = [1 + 0.02 * n for n in range(-5, 6)]
+    fourier = {
+        "param_f": lambda: param.image(
+            cell["size"], batch=batch, channels=None if images.shape[-1] == 3 else 1
+        ),
+        "transforms": [transform.jitter(16), transform.random_scale(scales)],
+    }
+
+    def advance(state, which, count):
+        index = parts[which][1]
+        objective = objectives.Objective.sum(
+            [objectives.channel("cut", int(c), batch=i) for i, c in enumerate(index)]
+        )
+        x = state.requires_grad_(True)
+        pixels = {
+            "param_f": lambda: ([x], lambda: x),
+            "optimizer": lambda params: Normalised(params, lr=RATE),
+            "transforms": [],
+        }
+        render.render_vis(
+            whole,
+            objective,
+            **(fourier if cell["preset"] == "robust" else pixels),
+            thresholds=(count,),
+            preprocess=False,
+            progress=False,
+            show_image=False,
+            fixed_image_size=cell["size"],
+        )
+        whole.cut._forward_hooks.clear()  # render_vis leaves its own behind
+        return x.detach()
+
+    states = [torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))) for x, _ in parts]
+
+    def read(x):
+        return x.detach().numpy().transpose(0, 2, 3, 1)
+
+    return Parts(states, advance, read, len(parts[0][0]))
