@@ -154,9 +154,12 @@ def match_layers(spec: ModelSpec, patterns: Sequence[str]) -> tuple[str, ...]:
 def match_channels(text: str | None, count: int, layer: str) -> tuple[int, ...]:
     """The channels of a range `A:B` (either may be left out) or a single number.
 
+    A range ends where the layer does: `0:16` of a layer with 8 channels is all of them, so
+    that one range serves a whole network.
+
     Raises:
         ConfigError: If it is no range.
-        LayerError: If the layer has no such channels.
+        LayerError: If the layer has none of these channels.
 
     Example:
         >>> match_channels("2:5", 16, "conv1")
@@ -169,6 +172,7 @@ def match_channels(text: str | None, count: int, layer: str) -> tuple[int, ...]:
         raise ConfigError(f"{text!r} is not a channel range", hint="Expected A:B, such as 0:16.")
     first = int(parsed[1] or 0)
     last = (int(parsed[3]) if parsed[3] else count) if parsed[2] else first + 1
+    last = min(last, count) if parsed[2] else last
     if first >= last or last > count:
         raise LayerError(
             f"layer {layer!r} has no channels {text}",

@@ -84,12 +84,21 @@ class Jitter(Transform):
         roam: Whether a wrapping shift grows to half the picture where the layer's receptive
             field is smaller than it: a texture then has no edges, and a layer that sees the
             whole picture still composes it.
+        fade: Share of the ascent over which a wrapping shift dies away; 0 keeps it. A shape
+            is found wherever it lies, and in the end fits the network's own grid of strides.
     """
 
     kind: Literal["jitter"] = "jitter"
     amount: PositiveInt
     wrap: bool = False
     roam: bool = False
+    fade: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _wrapping(self) -> Jitter:
+        if (self.fade or self.roam) and not self.wrap:
+            raise ValueError("only a wrapping jitter can roam or fade")
+        return self
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Smaller by the amount, unless it wraps."""
@@ -107,6 +116,7 @@ class Jitter(Transform):
         height, width, channels = image.shape
         if self.wrap:
             shift = jax.random.randint(key, (2,), -self.amount, self.amount + 1)
+            shift = jnp.round(shift * _left(self.fade, progress)).astype(jnp.int32)
             return jnp.roll(image, shift, (0, 1))
         first = jax.random.randint(key, (2,), 0, self.amount + 1)
         inner = (*self.size(height, width), channels)
@@ -119,8 +129,8 @@ class Scale(Transform):
     Attributes:
         factors: Drawn from these, or between the first and the last with `between`.
         between: Any factor in between too.
-        fade: Whether factors come closer to 1 over the ascent and end there: every resampling
-            blurs, and what is finest is learned last.
+        fade: Share of the ascent over which factors come closer to 1 and end there, 0 for
+            never: every resampling blurs, and what is finest is learned last.
         outside: What a shrunk picture is surrounded by.
         value: It, for `outside` `value`.
     """
@@ -128,7 +138,7 @@ class Scale(Transform):
     kind: Literal["scale"] = "scale"
     factors: Annotated[tuple[float, ...], Field(min_length=1)]
     between: bool = False
-    fade: bool = False
+    fade: float = Field(default=0.0, ge=0, le=1)
     outside: Outside = "value"
     value: float = 0.5
 
@@ -141,7 +151,7 @@ class Scale(Transform):
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random factor."""
         factor = _draw(key, self.factors, self.between)
-        factor = 1 + (factor - 1) * (1 - progress) if self.fade else factor
+        factor = 1 + (factor - 1) * _left(self.fade, progress)
         matrices = []
         for n in image.shape[:2]:
             middle = (n - 1) / 2
@@ -362,6 +372,11 @@ def _draw(key: jax.Array, values: tuple[float, ...], between: bool) -> jax.Array
     if between:
         return jax.random.uniform(key, minval=min(values), maxval=max(values))
     return jnp.asarray(values, jnp.float32)[jax.random.randint(key, (), 0, len(values))]
+
+
+def _left(fade: float, progress: float | jax.Array) -> float | jax.Array:
+    """What is left, 1 to 0, of an amount that dies away over this share of the ascent."""
+    return jnp.maximum(0.0, 1 - progress / fade) if fade else 1.0
 
 
 def _bilinear(positions: jax.Array, n: int, outside: Outside) -> Float[Array, "out in"]:

@@ -84,7 +84,14 @@ def test_layers_by_glob():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(None, range(8)), ("2:5", range(2, 5)), (":3", range(3)), ("6:", range(6, 8)), ("4", [4])],
+    [
+        (None, range(8)),
+        ("2:5", range(2, 5)),
+        (":3", range(3)),
+        ("6:", range(6, 8)),
+        ("4", [4]),
+        ("5:16", range(5, 8)),
+    ],
 )
 def test_channel_ranges(text, expected):
     assert match_channels(text, 8, "conv1") == tuple(expected)
@@ -96,7 +103,7 @@ def test_no_channel_range(text):
         match_channels(text, 8, "conv1")
 
 
-@pytest.mark.parametrize("text", ["8", "5:9", "4:4", "8:"])
+@pytest.mark.parametrize("text", ["8", "9:12", "4:4", "8:"])
 def test_channels_that_do_not_exist(text):
     with pytest.raises(LayerError, match="It has 8: 0:8"):
         match_channels(text, 8, "conv1")

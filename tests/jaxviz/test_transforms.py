@@ -194,3 +194,18 @@ def test_bad_numbers():
         Scale(factors=(0.0,))
     with pytest.raises(ValueError, match="low ≤ high"):
         Blur(low=2.0, high=1.0)
+
+
+def test_faded_amounts_die_away_and_stay_away():
+    image = jnp.asarray(picture())
+    for transform in (
+        Jitter(amount=6, wrap=True, fade=0.5),
+        Scale(factors=(0.8, 0.9), between=True, fade=0.5, outside="wrap"),
+    ):
+        moved = [transform.apply(jax.random.key(3), image, p) for p in (0.0, 0.25, 0.5, 1.0)]
+        away = [float(jnp.abs(m - image).mean()) for m in moved]
+        assert away[0] > 0
+        assert away[1] > 0
+        np.testing.assert_allclose(away[2:], 0, atol=1e-6)
+    with pytest.raises(ValueError, match="only a wrapping jitter"):
+        Jitter(amount=3, fade=0.5)
