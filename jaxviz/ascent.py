@@ -16,9 +16,23 @@ from jaxviz.parameterizations import Fourier, Phase, Pixel
 from jaxviz.ranges import Units
 from jaxviz.transforms import Transform, apply_all
 
-#: (image in the network's units, picture in the preset's units, latent, channel, progress)
+
+class Help(NamedTuple):
+    """How a unit that might have no gradient is helped; numbers, so nothing is compiled for it.
+
+    Attributes:
+        leak: Share of the gradient that passes through closed activations, 0 to 1; in a
+            unit's state, how many of its first steps they let it through.
+        behind: Share of the objective that what goes into the unit's activation has, 0 to 1.
+    """
+
+    leak: jax.Array
+    behind: jax.Array
+
+
+#: (image in the network's units, picture in the preset's units, latent, channel, help if any)
 #: -> scalar
-Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, jax.Array], jax.Array]
+Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, Help | None], jax.Array]
 
 
 class Stop(BaseModel):
@@ -47,6 +61,7 @@ class State(NamedTuple):
         windows: [2] sums of the objective over the window before and the current one.
         best: The best value so far and the latent that it belongs to; nothing where only
             the last iterate is wanted.
+        help: How the unit is helped; nothing where none is.
     """
 
     latent: Any
@@ -57,6 +72,7 @@ class State(NamedTuple):
     converged: jax.Array
     windows: jax.Array
     best: tuple[jax.Array, Any] | tuple[()]
+    help: Help | tuple[()]
 
 
 class View(NamedTuple):
@@ -87,6 +103,7 @@ class Ascent:
         optimizer: How the latent is updated.
         steps: Updates.
         stop: When it ends earlier.
+        patience: Steps after which a unit that has had no gradient is given up; None never.
         keep_best: Whether the best iterate is the result, instead of the last.
         units: The network's input range against the recipe's.
         display: How the result is shown.
@@ -102,18 +119,20 @@ class Ascent:
     optimizer: optax.GradientTransformationExtraArgs
     steps: int
     stop: Stop | None
+    patience: int | None
     keep_best: bool
     units: Units
     display: Display
     shape: tuple[int, int, int]
 
-    def start(self, key: jax.Array) -> State:
+    def start(self, key: jax.Array, help: Help | tuple[()] = ()) -> State:
         """The first state, from the unit's key."""
-        return self._state(self.parameterization.init(key, self.shape), key)
+        return self._state(self.parameterization.init(key, self.shape), key, help)
 
-    def start_from(self, raw: jax.Array, key: jax.Array) -> State:
+    def start_from(self, raw: jax.Array, key: jax.Array, help: Help | tuple[()] = ()) -> State:
         """The first state, from an image in the network's units."""
-        return self._state(self.parameterization.from_image(self.units.from_network(raw)), key)
+        latent = self.parameterization.from_image(self.units.from_network(raw))
+        return self._state(latent, key, help)
 
     def step(self, state: State, channel: jax.Array) -> State:
         """One update of the latent, uphill; nothing once the unit is finished."""
@@ -125,8 +144,13 @@ class Ascent:
             moved = apply_all(self.transforms, key, self._picture(latent), progress)
             latent = self.parameterization.from_image(moved)
 
+        help = None
+        if state.help:
+            leak = (state.step < state.help.leak).astype(jnp.float32)
+            help = state.help._replace(leak=leak)
+
         def value(latent: Any) -> jax.Array:
-            return self._value(latent, channel, key, progress)
+            return self._value(latent, channel, key, progress, help)
 
         here, gradient = jax.value_and_grad(value)(latent)
         downhill = jax.tree.map(jnp.negative, gradient)
@@ -143,13 +167,17 @@ class Ascent:
             converged=converged,
             windows=windows,
             best=self._best(state, here, latent),
+            help=state.help,
         )
         finished = self.finished(state)
         return jax.tree.map(lambda old, new: jnp.where(finished, old, new), state, after)
 
     def finished(self, state: State) -> jax.Array:
-        """Whether all steps are done or the unit has converged."""
-        return (state.step >= self.steps) | state.converged
+        """Whether all steps are done, the unit has converged, or it is given up."""
+        over = (state.step >= self.steps) | state.converged
+        if self.patience is None:
+            return over
+        return over | (~state.responded & (state.step >= self.patience))
 
     def look(self, state: State, channel: jax.Array) -> View:
         """The picture, as it is, as it is shown, and its score."""
@@ -164,11 +192,16 @@ class Ascent:
     def _look(self, latent: Any, channel: jax.Array) -> View:
         picture = self._picture(latent)
         raw = self.units.to_network(picture)
-        score = self.score(raw, picture, latent, channel, jnp.ones(()))
+        score = self.score(raw, picture, latent, channel, None)
         return View(raw, self.display.show(raw, self.units), score)
 
     def _value(
-        self, latent: Any, channel: jax.Array, key: jax.Array, progress: jax.Array
+        self,
+        latent: Any,
+        channel: jax.Array,
+        key: jax.Array,
+        progress: jax.Array,
+        help: Help | None,
     ) -> jax.Array:
         picture = self._picture(latent)
 
@@ -176,7 +209,7 @@ class Ascent:
             drawn = picture
             if not self.keep_transformed:
                 drawn = apply_all(self.transforms, key, picture, progress)
-            return self.objective(self.units.to_network(drawn), picture, latent, channel, progress)
+            return self.objective(self.units.to_network(drawn), picture, latent, channel, help)
 
         if self.draws == 1:
             return one(key)
@@ -185,7 +218,7 @@ class Ascent:
     def _picture(self, latent: Any) -> jax.Array:
         return self.parameterization.to_image(latent, self.shape)
 
-    def _state(self, latent: Any, key: jax.Array) -> State:
+    def _state(self, latent: Any, key: jax.Array, help: Help | tuple[()]) -> State:
         nowhere = jnp.full((), -jnp.inf)
         return State(
             latent=latent,
@@ -196,6 +229,7 @@ class Ascent:
             converged=jnp.zeros((), bool),
             windows=jnp.array([-jnp.inf, 0.0]),
             best=(nowhere, latent) if self.keep_best else (),
+            help=help,
         )
 
     def _best(self, state: State, value: jax.Array, latent: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ natural images.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -49,22 +49,49 @@ class Assessor:
         references: np.ndarray | None = None,
     ) -> None:
         self._params, self._chunk = params, chunk
-        self._means = jax.jit(partial(_means, network, layer))
+        self._shape, self._units = network.shape, units
+        self._seen = jax.jit(partial(_seen, network, layer))
         if references is None:
             references = reference_images(network.shape, units)
+        self._references = references
         #: [image, channels]: what every unit does on every reference image.
-        self.reference = self.activations(references)
+        self.reference, self._peaks = self._measured(references)
 
     def activations(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """Mean of every channel over every image's map."""
+        return self._measured(raw)[0]
+
+    def likeliest(self, channels: np.ndarray, rank: int = 0) -> Float[np.ndarray, "unit h w c"]:
+        """For each unit the image that comes nearest to making it fire.
+
+        Args:
+            channels: [unit] channel numbers.
+            rank: 0 for the nearest, 1 for the second, …
+
+        Returns:
+            One of the reference images or of some plain ones, in the network's units.
+        """
+        images, peaks = self._starts
+        order = np.argsort(-peaks[:, channels], axis=0, kind="stable")
+        return images[order[rank % len(order)]]
+
+    @cached_property
+    def _starts(self) -> tuple[np.ndarray, np.ndarray]:
+        plain = plain_images(self._shape, self._units)
+        peaks = self._measured(plain)[1]
+        return np.concatenate([self._references, plain]), np.concatenate([self._peaks, peaks])
+
+    def _measured(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = []
         for first in range(0, len(raw), self._chunk):
             some = raw[first : first + self._chunk]
             count = len(some)
             if count < self._chunk:
                 some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
-            results.append(np.asarray(self._means(self._params, jnp.asarray(some)))[:count])
-        return np.concatenate(results)
+            both = jax.device_get(self._seen(self._params, jnp.asarray(some)))
+            results.append([np.asarray(one)[:count] for one in both])
+        means, peaks = (np.concatenate(part) for part in zip(*results, strict=True))
+        return means, peaks
 
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """The same, standardised over the reference images."""
@@ -126,6 +153,40 @@ def reference_images(shape: tuple[int, ...], units: Units, seed: int = 0) -> np.
     return np.stack(made)
 
 
+def plain_images(shape: tuple[int, ...], units: Units) -> np.ndarray:
+    """Images that are not like photographs: flat, dark and light, spots, edges, in units.
+
+    A network that was trained on galaxies or on strokes of a pen may fire at none of the
+    reference images.
+
+    Args:
+        shape: (height, width, channels).
+        units: The network's range.
+
+    Example:
+        >>> plain_images((8, 9, 3), Units(0.0, 1.0, None)).shape
+        (41, 8, 9, 3)
+    """
+    height, width, channels = shape
+    low, high = units.low, units.high
+    noise = (np.asarray(units.from_network(reference_images(shape, units, seed=1)[:6])) - low) / (
+        high - low
+    )
+    y = np.linspace(-1, 1, height)[:, None] if height > 1 else np.zeros((1, 1))
+    x = np.linspace(-1, 1, width)[None]
+    spots = [np.exp(-(y**2 + x**2) / (2 * size**2)) for size in (0.1, 0.25, 0.5)]
+    edges = [x > 0, y > 0, x + y > 0, np.sin(12 * x) > 0, np.sin(12 * y) > 0]
+    planes = [np.broadcast_to(p, (height, width)).astype(float) for p in (*spots, *edges)]
+    grey = [p[..., None] * np.ones(channels) for one in planes for p in (one, 1 - one)]
+    flat = [np.full(shape, value) for value in (0.0, 0.25, 0.75, 1.0)]
+    one_channel = np.eye(channels)[: 3 if channels > 1 else 0]
+    flat += [np.ones(shape) * value for one in one_channel for value in (one, 1 - one)]
+    uneven = [change(one) for one in noise for change in (np.square, np.sqrt)]
+    dark = [0.3 * one for one in noise[:3]]
+    images = low + (high - low) * np.clip(np.stack([*grey, *flat, *uneven, *dark]), 0.02, 0.98)
+    return np.asarray(units.to_network(images.astype(np.float32)))
+
+
 def agreement(
     one: Float[np.ndarray, "unit channels"], other: Float[np.ndarray, "unit channels"]
 ) -> Float[np.ndarray, " unit"]:
@@ -143,7 +204,13 @@ def agreement(
     return np.einsum("uc,uc->u", one, other) / np.maximum(lengths, 1e-12)
 
 
-def _means(network: Network, layer: str, params: Any, images: jax.Array) -> jax.Array:
+def _seen(
+    network: Network, layer: str, params: Any, images: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """[image, channels]: mean of every channel, and the most that goes into its activation."""
     source = network.spec.inputs_of([layer])[0].name
-    activation = run(network.spec, params, {source: images}, [layer], network.forms)[layer]
-    return activation.reshape(activation.shape[0], -1, activation.shape[-1]).mean(axis=1)
+    before = network.before(layer) or layer
+    fed = {source: network.feed(images)}
+    found = run(network.spec, params, fed, [layer, before], network.forms)
+    flat = {n: x.reshape(x.shape[0], -1, x.shape[-1]) for n, x in found.items()}
+    return flat[layer].mean(axis=1), flat[before].max(axis=1)

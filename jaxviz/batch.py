@@ -14,16 +14,19 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from jaxviz.allocator import keep_freed_memory
+from jaxviz.ascent import Help
 from jaxviz.assess import Assessor, agreement
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
+from jaxviz.given import read_image
 from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms, prepare_weights
-from jaxviz.objectives import Network
+from jaxviz.objectives import Network, Neuron, Objective
+from jaxviz.objectives.text import parse_objective
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
 from jaxviz.ranges import Units, known_range
-from jaxviz.rescue import attempts, unreachable
+from jaxviz.rescue import Attempt, attempts, unreachable
 from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
 from jaxviz.slots import Finished, Slots
 from jaxviz.status import Reason, UnitStatus
@@ -36,6 +39,8 @@ PRNG = "threefry2x32"
 _CPU_CHUNK_BYTES = 24 << 20
 _CPU_CHUNK = (4, 16)
 _DEVICE_CHUNK = 64
+# Units without a gradient that are tried again at once; elsewhere as many as any others.
+_RESCUE_CHUNK = {"cpu": 4}
 # Starts that are tried for a dead unit are other ones than those of several attempts.
 _RESCUE_STARTS = 1 << 16
 
@@ -51,7 +56,8 @@ class Render:
         scores: [unit] objective on `raw`.
         initial_scores: [unit] the same on the starting images.
         status: [unit] `UnitStatus`: 1 done, 2 dead, 3 failed, 4 rescued.
-        channels: [unit] which channel each unit is.
+        channels: [unit] which channel each unit is; with several replicates a channel has as
+            many units, one after the other.
         reasons: [unit] `Reason`: why a unit is dead, or what rescued it.
         steps: [unit] updates that were made.
         measures: By name [unit]: `gain`, the score less the initial score; with `measure`
@@ -75,8 +81,10 @@ def render(
     channels: Sequence[int] | None = None,
     *,
     preset: str | Preset = DEFAULT_PRESET,
+    objective: str | Objective | None = None,
     size: int | tuple[int, int] | None = None,
     steps: int | None = None,
+    replicates: int | None = None,
     seed: int = 0,
     init: np.ndarray | None = None,
     chunk: int | None = None,
@@ -91,8 +99,11 @@ def render(
         layer: Name of a layer or tap; `model.layer_names` lists them.
         channels: Which channels; all of them where left out.
         preset: How a picture is made: a name or a `Preset`.
+        objective: What is maximised, instead of the preset's: an `Objective`, or text such as
+            `neuron(4, 7)`, `channel - 0.1*total_variation`, `direction("probe.npy")`.
         size: Side of the optimised image in pixels, or (height, width).
         steps: Updates; the preset's where left out.
+        replicates: Pictures of each unit; the preset's where left out.
         seed: A unit's start depends on this, its layer and its channel, and on nothing else.
         init: Starting images in the model's input units,
             [unit or 1, height, width, channels], instead of the preset's.
@@ -117,12 +128,14 @@ def render(
         (2, [0, 3])
     """
     chosen = get_preset(preset) if isinstance(preset, str) else preset
+    if isinstance(objective, str):
+        objective = parse_objective(objective, chosen.objective)
     if init is not None and size is None:
         size = (init.shape[1], init.shape[2])
     renderer = LayerRenderer(
         model,
         layer,
-        chosen.override(steps=steps),
+        chosen.override(steps=steps, objective=objective, replicates=replicates),
         size=size,
         chunk=chunk,
         attempts=attempts,
@@ -131,25 +144,7 @@ def render(
     wanted = renderer.check_channels(channels)
     if init is not None:
         init = renderer.check_init(init, len(wanted))
-    parts = []
-    for first in range(0, len(wanted), renderer.chunk):
-        some = wanted[first : first + renderer.chunk]
-        own = None if init is None else init[first : first + renderer.chunk]
-        parts.append(renderer.render_chunk(some, seed, init=own))
-        if on_progress is not None:
-            on_progress(len(some))
-    return join(parts)
-
-
-def join(parts: Sequence[Render]) -> Render:
-    """Several renders of the same layer, one after the other."""
-    names = [name for name in Render.__dataclass_fields__ if name != "measures"]
-    measures = {
-        name: np.concatenate([part.measures[name] for part in parts]) for name in parts[0].measures
-    }
-    return Render(
-        **{n: np.concatenate([getattr(p, n) for p in parts]) for n in names}, measures=measures
-    )
+    return renderer.render_chunk(wanted, seed, init, on_progress or (lambda count: None))
 
 
 class LayerRenderer:
@@ -172,7 +167,8 @@ class LayerRenderer:
         preset: The same with its amounts worked out for the picture and the layer.
         shape: (height, width, channels) of the optimised image.
         shown_shape: The same of the picture shown.
-        units_in_layer: How many channels the layer has.
+        units_in_layer: How many units the layer has: one for each of its channels, unless the
+            objective says otherwise.
         chunk: Units in one compiled call.
         forms: The form chosen for each node.
         traces: How often each stage was compiled, by name.
@@ -191,88 +187,149 @@ class LayerRenderer:
         references: np.ndarray | None = None,
     ) -> None:
         spec = model.spec
-        self.spec, self.layer, self.asked = spec, layer, preset
+        self.spec, self.layer = spec, layer
         targets = list(dict.fromkeys(name or layer for name in (None, *preset.objective.layers())))
         for name in targets:
             spec.node(name)
         self._targets = targets
         self.shape = image_shape(spec, layer, preset, size)
+        objective = preset.objective.with_images(partial(read_image, spec=spec, shape=self.shape))
+        self.asked = preset = preset.override(objective=objective)
         fields = spec.receptive_field(layer)
         field = None if None in fields else max(n or 0 for n in fields)
-        self.preset = preset = preset.at(min(self.shape[:2]), field)
+        self.preset = preset = preset.at(_side(self.shape), field)
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
         shapes = self._check_seen(seen, targets)
         preset.parameterization.check(self.shape)
-        self.units_in_layer = shapes[layer][-1] or 0
+        for part in objective.parts():
+            if isinstance(part, Neuron):
+                part.check(part.layer or layer, shapes[part.layer or layer])
+        #: Whether there is one unit for each channel.
+        self.of_channels = objective.rows() is None
+        self.units_in_layer = objective.rows() or shapes[layer][-1] or 0
         self.forms = choose_forms(spec, targets, jax.default_backend(), shapes)
-        self.chunk = chunk or _default_chunk(shapes, self.units_in_layer)
+        self.chunk = chunk or _default_chunk(shapes, self.units_in_layer, preset.replicates)
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
         self.traces = {"start": 0, "step": 0, "look": 0}
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[bool, Program] = {}
         self._model, self._attempts = model, attempts
         self._measure, self._references = measure, references
         self._never: np.ndarray | None = None
 
     def render_chunk(
-        self, channels: Sequence[int], seed: int, init: np.ndarray | None = None
+        self,
+        channels: Sequence[int],
+        seed: int,
+        init: np.ndarray | None = None,
+        on_units: Callable[[int], None] = lambda count: None,
     ) -> Render:
         """Make the pictures of some channels, `chunk` of them at a time.
 
         A unit that is finished makes room for the next; where none is left, the last is
-        computed again, so that every call has one shape.
+        computed again, so that every call has one shape. Those without a gradient are tried
+        again together, when all are finished.
 
         Args:
             channels: Channel numbers.
             seed: The user's seed.
             init: Starting images in the model's input units, one per channel or one for all.
+            on_units: Called with the number of units that have just been finished.
         """
         numbers = np.asarray(channels, np.int32)
         if init is not None:
             init = np.broadcast_to(init, (len(numbers), *self.shape)).astype(np.float32)
-        starts = [self._picture(numbers, seed, init, start) for start in range(self._attempts)]
+        tell = [on_units, *[lambda count: None] * (self._attempts - 1)]
+        starts = [self._picture(numbers, seed, init, n, tell[n]) for n in range(self._attempts)]
         kept = self._best(starts)
+        return replace(kept, measures=self._measures(kept, starts))
+
+    def _measures(self, kept: Render, starts: Sequence[Render]) -> dict[str, np.ndarray]:
+        """What the kept pictures are worth, by name."""
         with np.errstate(invalid="ignore"):  # of a unit that failed
             measures = {"gain": kept.scores - kept.initial_scores}
-        if self._measure:
-            measures |= self._assessor.measure(kept.raw, numbers)
-        if self._measure and len(starts) > 1:
-            measures["agreement"] = self._agreement(kept, starts)
-        return replace(kept, measures=measures)
+        replicates = self.preset.replicates
+        if not self._measure:
+            return measures
+        if self.of_channels:
+            measures |= self._assessor.measure(kept.raw, kept.channels)
+        if len(starts) > 1:
+            own = self._assessor.standard(kept.raw)
+            others = [self._assessor.standard(start.raw) for start in starts]
+            # the kept one agrees with itself, which says nothing
+            alike = np.stack([agreement(own, other) for other in others])
+            measures["agreement"] = (alike.sum(axis=0) - 1) / (len(starts) - 1)
+        elif replicates > 1:
+            own = self._assessor.standard(kept.raw)
+            groups = own.reshape(-1, replicates, own.shape[-1])
+            turned = [np.roll(groups, n, axis=1).reshape(own.shape) for n in range(1, replicates)]
+            measures["agreement"] = np.mean([agreement(own, other) for other in turned], axis=0)
+        return {name: values.astype(np.float32) for name, values in measures.items()}
 
     def _picture(
-        self, numbers: np.ndarray, seed: int, init: np.ndarray | None, start: int
+        self,
+        numbers: np.ndarray,
+        seed: int,
+        init: np.ndarray | None,
+        start: int,
+        on_units: Callable[[int], None],
     ) -> Render:
-        """The pictures from one start, the dead tried again."""
-        found = self._run(self.preset, numbers, seed, init, start)
-        status, reason = self._judge(found, self.preset), np.zeros(len(numbers), np.uint8)
+        """The pictures from one start, the dead tried again, all of them together."""
+        keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
+        found = Slots(self._program(), self._params, self.chunk).run(
+            numbers, keys, init, on_units=on_units
+        )
+        count = self.preset.replicates
+        rows = np.repeat(numbers, count)
+        status, reason = self._judge(found), np.zeros(len(rows), np.uint8)
+        moved = found.responded.copy()
         for attempt in attempts(self.preset, self._network, self.layer):
-            again = np.flatnonzero((status == UnitStatus.DEAD) & ~self._unreachable(numbers))
-            if not len(again):
-                break
-            own = None if init is None or attempt.replicate else init[again]
-            replicate = start + attempt.replicate * _RESCUE_STARTS
-            other = self._run(attempt.preset, numbers[again], seed, own, replicate)
-            fires = (self._judge(other, attempt.preset) == UnitStatus.DONE) & (other.score != 0)
-            for all_units, some in zip(found, other, strict=True):
-                all_units[again[fires]] = some[fires]
+            dead = (status == UnitStatus.DEAD) & (attempt.moved | ~moved)
+            dead &= ~self._unreachable(rows) if dead.any() else False
+            units = np.flatnonzero(dead.reshape(-1, count).any(axis=1))
+            if not len(units):
+                continue
+            own = None if init is None else init[units]
+            other = self._again(attempt, numbers[units], seed, own, start)
+            again = (units[:, None] * count + np.arange(count)).ravel()
+            moved[again] |= other.responded
+            fires = (self._judge(other) == UnitStatus.DONE) & (other.score != 0) & dead[again]
+            for all_rows, some in zip(found, other, strict=True):
+                all_rows[again[fires]] = some[fires]
             status[again[fires]], reason[again[fires]] = UnitStatus.RESCUED, attempt.reason
         dead = status == UnitStatus.DEAD
-        reason[dead] = Reason.NO_GRADIENT
+        reason[dead] = np.where(moved[dead], Reason.CLOSED, Reason.NO_GRADIENT)
         if dead.any():
-            reason[dead & self._unreachable(numbers)] = Reason.UNREACHABLE
+            reason[dead & self._unreachable(rows)] = Reason.UNREACHABLE
         return Render(
             images=found.shown,
             raw=found.raw,
             scores=found.score,
             initial_scores=found.initial,
             status=status,
-            channels=numbers.astype(np.int64),
+            channels=rows.astype(np.int64),
             reasons=reason,
             steps=found.steps,
             measures={},
         )
+
+    def _again(
+        self,
+        attempt: Attempt,
+        numbers: np.ndarray,
+        seed: int,
+        init: np.ndarray | None,
+        start: int,
+    ) -> Finished:
+        """Dead units in another way; few at a time, for there are few."""
+        if attempt.another:
+            init, start = self._assessor.likeliest(numbers, start), start + _RESCUE_STARTS
+        keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
+        help = Help(jnp.full(len(numbers), attempt.leak), jnp.full(len(numbers), attempt.behind))
+        few = min(self.chunk, _RESCUE_CHUNK.get(jax.default_backend(), _DEVICE_CHUNK))
+        slots = Slots(self._program(rescue=True), self._params, few)
+        return slots.run(numbers, keys, init, help)
 
     def _best(self, starts: Sequence[Render]) -> Render:
         """Of each unit the picture with the highest score."""
@@ -285,39 +342,23 @@ class LayerRenderer:
         chosen = {n: np.stack([getattr(s, n) for s in starts])[best, rows] for n in names}
         return Render(**chosen, measures={})
 
-    def _agreement(self, kept: Render, starts: Sequence[Render]) -> Float[np.ndarray, " unit"]:
-        """How alike the kept pictures and those of the other starts are."""
-        own = self._assessor.standard(kept.raw)
-        alike = np.stack([agreement(own, self._assessor.standard(start.raw)) for start in starts])
-        # the kept one agrees with itself, which says nothing
-        return ((alike.sum(axis=0) - 1) / (len(starts) - 1)).astype(np.float32)
-
     @cached_property
     def _assessor(self) -> Assessor:
         return Assessor(
             self._network, self._params, self.layer, self.units, self.chunk, self._references
         )
 
-    def _run(
-        self,
-        preset: Preset,
-        channels: np.ndarray,
-        seed: int,
-        init: np.ndarray | None,
-        replicate: int,
-    ) -> Finished:
-        keys = unit_keys(seed, self.layer, jnp.asarray(channels), replicate)
-        return Slots(self._program(preset), self._params, self.chunk).run(channels, keys, init)
-
-    def _judge(self, found: Finished, preset: Preset) -> UInt8[np.ndarray, " unit"]:
+    def _judge(self, found: Finished) -> UInt8[np.ndarray, " unit"]:
         """The status of finished units."""
         finite = np.isfinite(found.score) & np.isfinite(found.raw).all(axis=(1, 2, 3))
         # where the objective helps a unit along, a gradient alone does not mean that it fires
-        alive = found.responded & (self._program(preset).plain | (found.score != 0))
+        alive = found.responded & (self._program().plain | (found.score != 0))
         status = np.where(alive, UnitStatus.DONE, UnitStatus.DEAD)
         return np.where(finite, status, UnitStatus.FAILED).astype(np.uint8)
 
     def _unreachable(self, channels: np.ndarray) -> np.ndarray:
+        if not self.of_channels:
+            return np.zeros(len(channels), bool)
         if self._never is None:
             never = unreachable(self._model, self._network, self.layer, self.units)
             self._never = never if len(never) else np.zeros(self.units_in_layer, bool)
@@ -328,9 +369,10 @@ class LayerRenderer:
         if channels is None:
             return tuple(range(self.units_in_layer))
         if bad := [c for c in channels if not 0 <= c < self.units_in_layer]:
+            what = "channel" if self.of_channels else "unit"
             raise LayerError(
-                f"layer {self.layer!r} has no channel {', '.join(map(str, bad[:5]))}",
-                hint=f"It has {self.units_in_layer} channels: 0 to {self.units_in_layer - 1}.",
+                f"layer {self.layer!r} has no {what} {', '.join(map(str, bad[:5]))}",
+                hint=f"It has {self.units_in_layer} {what}s: 0 to {self.units_in_layer - 1}.",
             )
         return tuple(int(c) for c in channels)
 
@@ -367,13 +409,17 @@ class LayerRenderer:
         # made anew, for a continued run is given the forms of the first
         return Network(self.spec, self.forms, self.shape)
 
-    def _program(self, preset: Preset) -> Program:
-        key = preset.model_dump_json()
-        if key not in self._programs:
-            self._programs[key] = Program(
-                self._network, self.layer, preset, self.units, self.shape, self.traces
+    def _program(self, *, rescue: bool = False) -> Program:
+        if rescue not in self._programs:
+            self._programs[rescue] = Program(
+                self._network, self.layer, self.preset, self.units, self.shape, self.traces, rescue
             )
-        return self._programs[key]
+        return self._programs[rescue]
+
+
+def _side(shape: tuple[int, ...]) -> int:
+    """The shorter side of an image; a signal has one."""
+    return max(shape[:2]) if shape[0] == 1 else min(shape[:2])
 
 
 def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) -> jax.Array:
@@ -391,9 +437,10 @@ def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) ->
     return jax.vmap(partial(jax.random.fold_in, key))(channels)
 
 
-def _default_chunk(shapes: dict[str, Any], units: int) -> int:
-    if jax.default_backend() != "cpu":
-        return min(_DEVICE_CHUNK, units)
-    largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
-    low, high = _CPU_CHUNK
-    return min(max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest))), units)
+def _default_chunk(shapes: dict[str, Any], units: int, replicates: int) -> int:
+    wanted = _DEVICE_CHUNK
+    if jax.default_backend() == "cpu":
+        largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
+        low, high = _CPU_CHUNK
+        wanted = max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest)))
+    return min(max(1, wanted // replicates), units)

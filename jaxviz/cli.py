@@ -150,11 +150,21 @@ def verify(bundle: str) -> None:
     metavar="FIELD=VALUE",
     help="Change a field of the preset, such as transforms.0.amount=8.",
 )
+@click.option(
+    "--objective",
+    metavar="TEXT",
+    help="What is maximised, such as 'neuron(4, 7)', '-channel', 'channel - 0.1*total_variation' "
+    "or 'direction(\"probe.npy\")'; see `jaxviz objectives`.",
+)
+@click.option("--position", metavar="Y,X", help="The objective neuron(Y, X).")
+@click.option("--direction", metavar="FILE.npy", help='The objective direction("FILE.npy").')
+@click.option("--replicates", type=click.IntRange(min=1), help="Pictures of each filter.")
 @click.option("--size", type=click.IntRange(min=1), help="Side of the image in pixels.")
 @click.option("--steps", type=click.IntRange(min=1), help="Updates.")
 @click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax.")
 @click.option("--learning-rate", type=float, help="Its step, in the preset's units.")
 @click.option("--schedule", metavar="NAME:KEY=VALUE,…", help="Any schedule of Optax.")
+@click.option("--clip", metavar="NAME:KEY=VALUE,…", help="How Optax clips each picture's gradient.")
 @range_options
 @click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
@@ -174,6 +184,9 @@ def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> Non
 
     settings = {name.rstrip("_"): value for name, value in settings.items()}
     settings["preset"] = _one_or_many(settings["preset"])
+    settings["objective"] = _one_objective(
+        settings["objective"], settings.pop("position"), settings.pop("direction")
+    )
     given = {name: value for name, value in settings.items() if value is not None}
     target = output or f"{Path(model).stem}.atlas"
     _make([_recipe(AtlasRecipe, model=model, output=target, **given)], as_json=as_json)
@@ -215,6 +228,47 @@ def presets(names: tuple[str, ...], as_json: bool) -> None:
             click.echo(preset.fields_text())
 
 
+@cli.command()
+@click.argument("atlas")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
+def summary(atlas: str, as_json: bool) -> None:
+    """What became of each layer of an atlas: filters by status, and what their pictures are worth.
+
+    Every number is of the clean final pictures: the score, the gain over the start, the share of
+    reference images that excite the filter less (quantile), the share of the layer's other
+    filters that the picture excites less (selectivity), what small shifts leave of it
+    (robustness), and how alike several pictures of a filter are (agreement).
+    """
+    from jaxviz.atlas import open_atlas
+    from jaxviz.atlas.summary import summary_rows, summary_table
+
+    entries = open_atlas(atlas).manifest.layers
+    if as_json:
+        click.echo(json.dumps(summary_rows(entries), indent=1))
+    else:
+        click.echo(printable(summary_table(entries)))
+
+
+@cli.command()
+def objectives() -> None:
+    """List the objectives: what `--objective` and `objective = …` in a recipe may say."""
+    from jaxviz.objectives.text import objective_table
+
+    click.echo(objective_table())
+
+
+def _one_objective(text: str | None, position: str | None, direction: str | None) -> str | None:
+    given = [
+        text,
+        position and f"neuron({position})",
+        direction and f"direction({direction!r})",
+    ]
+    chosen = [objective for objective in given if objective]
+    if len(chosen) > 1:
+        raise click.UsageError("give one of --objective, --position and --direction")
+    return chosen[0] if chosen else None
+
+
 def _one_or_many(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
     return names if len(names) > 1 else names[0] if names else None
 
@@ -252,6 +306,8 @@ def _describe(recipes: Any, *, as_json: bool) -> None:
 
 
 def _make(recipes: Any, *, as_json: bool) -> None:
+    from jaxviz.atlas import open_atlas
+    from jaxviz.atlas.summary import summary_table
     from jaxviz.progress import ConsoleReporter
     from jaxviz.run import make_atlas
 
@@ -269,6 +325,7 @@ def _make(recipes: Any, *, as_json: bool) -> None:
             raise
         failed += report.failed
         if not as_json:
+            click.echo(printable(summary_table(open_atlas(report.path).manifest.layers)), err=True)
             click.echo(str(report.path / "index.html"))
             for sheet in sorted((report.path / "sheets").glob("*.png")):
                 click.echo(str(sheet))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxviz.errors import ConfigError
+from jaxviz.errors import ConfigError, ImageSizeError
 from jaxviz.parameterizations import Phase, measured_colour, measured_spectrum
 from jaxviz.presets import Preset
 from jaxviz.spec import ModelSpec
@@ -21,8 +21,8 @@ class GivenImages:
     """A folder of images, read at any size, in the network's input units.
 
     Args:
-        folder: Holds image files, or `.npy` arrays [height, width, channel] in the network's
-            units for other numbers of channels; spread evenly over their names if many.
+        folder: Holds image files, or `.npy` arrays in the network's units, [height, width,
+            channel] or [length, channel]; spread evenly over their names if many.
         spec: The network's architecture, with its range.
 
     Raises:
@@ -55,9 +55,9 @@ class GivenImages:
     def read(self, size: tuple[int, int]) -> np.ndarray:
         """[image, height, width, channels] in the network's units."""
         if size not in self._read:
-            from jaxviz.figures.images import read_images
-
-            self._read[size] = read_images(self._files, self._spec, size=size).inputs
+            shape = (*size, self._spec.inputs[0].shape[-1] or 0)
+            read = [read_image(str(f), spec=self._spec, shape=shape) for f in self._files]
+            self._read[size] = np.stack(read)
         return self._read[size]
 
 
@@ -70,3 +70,65 @@ def coloured(preset: Preset, references: np.ndarray) -> Preset:
         changed["spectrum"] = measured_spectrum(references)
     parameterization = preset.parameterization.model_copy(update=changed)
     return preset.override(parameterization=parameterization)
+
+
+def read_image(path: str, *, spec: ModelSpec, shape: tuple[int, int, int]) -> np.ndarray:
+    """One image in the network's units, at a picture's size.
+
+    A picture is cut about its middle to the proportions and resized; so is a `.npy` array
+    [height, width, channel], or [length, channel] for a network that takes signals.
+
+    Args:
+        path: An image file or a `.npy` array in the network's units.
+        spec: The network's architecture, with its range.
+        shape: (height, width, channels) that is wanted.
+
+    Raises:
+        ImageSizeError: If the file is no image, or has another number of channels.
+    """
+    from jaxviz.figures.images import read_images
+
+    if Path(path).suffix.lower() == ".npy":
+        return _resized(_array(Path(path), shape), shape)
+    if len(spec.inputs[0].shape) != 3:
+        raise ImageSizeError(
+            f"{Path(path).name!r} is an image, and the network takes signals",
+            hint="Give .npy arrays [length, channel] in the network's units.",
+        )
+    # pictures may have another size than what the network was trained on
+    anything = spec.inputs[0].model_copy(update={"shape": (None, None, shape[2])})
+    free = spec.model_copy(update={"inputs": (anything, *spec.inputs[1:])})
+    return read_images([Path(path)], free, size=(shape[0], shape[1])).inputs[0]
+
+
+def _array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ImageSizeError(f"{path.name!r} is not a NumPy array") from error
+    numbers = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.number)
+    if numbers and array.ndim == 2:
+        array = array[None] if shape[0] == 1 else array[..., None]
+    if not numbers or array.ndim != 3 or array.shape[-1] != shape[2]:
+        expected = f"[length, {shape[2]}]" if shape[0] == 1 else f"[height, width, {shape[2]}]"
+        found = list(array.shape) if isinstance(array, np.ndarray) else "several arrays"
+        raise ImageSizeError(f"{path.name!r} holds {found}, expected numbers of shape {expected}")
+    return array.astype(np.float32)
+
+
+def _resized(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Cut about the middle to the proportions of a shape, and brought to its size."""
+    from PIL import Image
+
+    height, width = array.shape[:2]
+    if array.shape == shape:
+        return array
+    share = min(height / shape[0], width / shape[1])
+    tall, wide = max(1, round(shape[0] * share)), max(1, round(shape[1] * share))
+    if shape[0] == 1:
+        tall, wide = 1, width
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cut = array[top : top + tall, left : left + wide]
+    size, how = (shape[1], shape[0]), Image.Resampling.BILINEAR
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(cut, -1, 0)]
+    return np.stack([np.asarray(plane.resize(size, how)) for plane in planes], axis=-1)

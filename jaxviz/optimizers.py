@@ -63,6 +63,8 @@ class OptimizerConfig(BaseModel):
         schedule: An Optax schedule that the learning rate goes through; it is its first value.
         gradient: What is done to each picture's own gradient first: nothing, scaled to
             length 1 (`l2`, as the published recipe), or to root mean square 1 (`rms`).
+        clip: What is done to it next, an Optax transformation with its arguments, such as
+            `clip_by_global_norm:max_norm=1`; each picture is clipped by itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -70,6 +72,7 @@ class OptimizerConfig(BaseModel):
     learning_rate: float = Field(gt=0)
     schedule: Call | None = None
     gradient: Literal["none", "l2", "rms"] = "none"
+    clip: Call | None = None
 
     def build(self, steps: int = 1) -> optax.GradientTransformationExtraArgs:
         """The Optax transformation.
@@ -98,7 +101,11 @@ class OptimizerConfig(BaseModel):
         make = _lookup("optimizer", self.optimizer.name, _OPTIMIZERS)
         optimizer = _call("optimizer", make, self.optimizer, rate)
         before = {"none": [], "l2": [normalize_by_l2()], "rms": [normalize_by_rms()]}
-        return optax.chain(*before[self.gradient], optimizer)
+        clips = []
+        if self.clip is not None:
+            make = _lookup("way of clipping", self.clip.name, _CLIPS)
+            clips.append(_call("way of clipping", make, self.clip))
+        return optax.chain(*before[self.gradient], *clips, optimizer)
 
 
 def normalize_by_l2(epsilon: float = 1e-12) -> optax.GradientTransformation:
@@ -151,6 +158,14 @@ _OPTIMIZERS = {
     if not name.startswith("scale_by") and name != "lbfgs"
 }
 
+_CLIPS = {
+    name: getattr(optax, name)
+    for name in (
+        "clip", "clip_by_global_norm", "clip_by_block_rms", "adaptive_grad_clip",
+        "normalize_by_update_norm", "centralize", "zero_nans",
+    )
+}  # fmt: skip
+
 
 def _lookup(what: str, name: str, known: Mapping[str, Any]) -> Callable[..., Any]:
     if name not in known:
@@ -161,14 +176,14 @@ def _lookup(what: str, name: str, known: Mapping[str, Any]) -> Callable[..., Any
     return known[name]
 
 
-def _call(what: str, make: Callable[..., Any], call: Call, first: Any) -> Any:
-    parameters = list(inspect.signature(make).parameters)
-    if unknown := set(call.arguments) - set(parameters[1:]):
+def _call(what: str, make: Callable[..., Any], call: Call, *first: Any) -> Any:
+    parameters = list(inspect.signature(make).parameters)[len(first) :]
+    if unknown := set(call.arguments) - set(parameters):
         raise ConfigError(
             f"the {what} {call.name!r} has no argument {', '.join(map(repr, sorted(unknown)))}",
-            hint=f"It has: {', '.join(parameters[1:])}.",
+            hint=f"It has: {', '.join(parameters) or 'none'}.",
         )
     try:
-        return make(first, **call.arguments)
+        return make(*first, **call.arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the {what} {call.name!r} cannot be made: {error}") from error

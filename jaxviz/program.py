@@ -10,16 +10,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxviz.ascent import Ascent, State, View
+from jaxviz.ascent import Ascent, Help, State, View
 from jaxviz.model.graph import Params
-from jaxviz.model.ops.leaky import leaky_forms
+from jaxviz.model.ops.leaky import leaky_forms, with_leak
 from jaxviz.objectives import Network, Objective, Seen
+from jaxviz.objectives.seen import REPLICATES
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
+
+# A unit without a gradient stays where it is, and only its random transforms still change.
+_PATIENCE = 8
 
 
 class Program:
     """Start, steps and look of a chunk; each is traced once, at its first use.
+
+    Every array has the unit as its first axis, and with several replicates those as its second.
 
     Args:
         network: The architecture and how it is computed.
@@ -28,6 +34,7 @@ class Program:
         units: The network's input range against the preset's.
         shape: (height, width, channels) of the picture.
         traces: Counts compilations by stage.
+        rescue: Whether units can be helped and are given up early without a gradient.
     """
 
     def __init__(
@@ -38,8 +45,15 @@ class Program:
         units: Units,
         shape: tuple[int, int, int],
         traces: dict[str, int],
+        rescue: bool = False,
     ) -> None:
         self.preset = preset
+        #: Whether units have a `Help` in their state.
+        self.helped = rescue or preset.redirect > 0
+        #: Steps after which a unit without a gradient is given up.
+        self.patience = _PATIENCE if rescue else None
+        if self.helped:
+            network = replace(network, forms=leaky_forms(network.spec, network.forms))
         self._network, self._layer, self._traces = network, layer, traces
         self._score = preset.objective.score() or preset.objective
         #: Whether the objective is what is measured, without helps and penalties.
@@ -52,6 +66,7 @@ class Program:
             "optimizer": preset.optimizer.build(preset.steps),
             "steps": preset.steps,
             "stop": preset.stop,
+            "patience": self.patience,
             "keep_best": preset.keep == "best",
             "units": units,
             "display": preset.display,
@@ -60,70 +75,65 @@ class Program:
         self.start: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start))
         self.start_from: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start_from))
         self.look: Callable[..., View] = jax.jit(self._vmapped("look", Ascent.look))
-        self._stages = [self._step_stages(network)]
-        if preset.redirect:
-            forms = leaky_forms(network.spec, network.forms)
-            self._stages.insert(0, self._step_stages(replace(network, forms=forms)))
+        step = self._vmapped("step", Ascent.step)
+        self.step = jax.jit(step, donate_argnums=1)
+        self.steps = jax.jit(partial(_repeat, step), donate_argnums=1)
         self.merge = jax.jit(_merge, donate_argnums=2)
 
-    def advance(
-        self, params: Params, state: State, channels: jax.Array, begin: int, count: int
-    ) -> State:
+    def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
+        """How units, an array of that shape, are helped by the preset itself."""
+        if not self.helped:
+            return ()
+        return Help(jnp.full(units, self.preset.redirect), jnp.zeros(units))
+
+    def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
         """So many steps of every unit that is not finished.
 
         Args:
             params: The network's weights.
             state: Of all units of the chunk; given up.
             channels: [unit] channel numbers.
-            begin: Steps already done, where the first steps differ from the rest.
             count: Steps to do.
         """
-        early = max(0, min(count, self.preset.redirect - begin))
-        counts = (early, count - early)[-len(self._stages) :]
-        for (step, steps), some in zip(self._stages, counts, strict=True):
-            # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
-            if jax.default_backend() != "cpu":
-                state = steps(params, state, channels, some)
-                continue
-            for number in range(some):
-                state = step(params, state, channels)
-                if number % 8 == 7:  # so that an interrupt finds little work under way
-                    state.responded.block_until_ready()
+        # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
+        if jax.default_backend() != "cpu":
+            return self.steps(params, state, channels, count)
+        for number in range(count):
+            state = self.step(params, state, channels)
+            if number % 8 == 7:  # so that an interrupt finds little work under way
+                state.responded.block_until_ready()
         return state
 
-    def _step_stages(self, network: Network) -> tuple[Callable[..., State], Callable[..., State]]:
-        step = self._vmapped("step", Ascent.step, network)
-        repeated = partial(_repeat, step)
-        return jax.jit(step, donate_argnums=1), jax.jit(repeated, donate_argnums=1)
-
-    def _ascent(self, network: Network, params: Params) -> Ascent:
+    def _ascent(self, params: Params) -> Ascent:
         def measured(objective: Objective) -> Any:
-            return partial(self._value, network, objective, params)
+            return partial(self._value, objective, params)
 
         objective, score = measured(self.preset.objective), measured(self._score)
         return Ascent(objective=objective, score=score, **self._common)
 
     def _value(
         self,
-        network: Network,
         objective: Objective,
         params: Params,
         image: jax.Array,
         picture: jax.Array,
         latent: Any,
         channel: jax.Array,
-        progress: jax.Array,
+        help: Help | None,
     ) -> jax.Array:
-        seen = Seen(network, params, image, picture, latent, self._layer, channel)
+        network, behind = self._network, None
+        if help is not None:
+            params, behind = with_leak(network.spec, params, help.leak), help.behind
+        seen = Seen(network, params, image, picture, latent, self._layer, channel, behind)
         return objective.value(seen)
 
-    def _vmapped(
-        self, name: str, stage: Callable[..., Any], network: Network | None = None
-    ) -> Callable[..., Any]:
+    def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
         def run(params: Mapping[str, Any], *arguments: Any) -> Any:
             self._traces[name] += 1
-            ascent = self._ascent(network or self._network, params)
-            return jax.vmap(partial(stage, ascent))(*arguments)
+            one: Callable[..., Any] = partial(stage, self._ascent(params))
+            if self.preset.replicates > 1:
+                one = jax.vmap(one, axis_name=REPLICATES)
+            return jax.vmap(one)(*arguments)
 
         return run
 

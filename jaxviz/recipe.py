@@ -24,9 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 
 from jaxviz.errors import ConfigError, LayerError, RecipeError, nearest
+from jaxviz.objectives.text import parse_objective
 from jaxviz.optimizers import Call
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.ranges import parse_range, preprocess_range
@@ -44,11 +45,15 @@ class AtlasRecipe(BaseModel):
         channels: `A:B`, as a Python slice; all where left out.
         preset: Name of a preset, or several, whose pictures are laid side by side.
         set: `FIELD=VALUE`, changes of the preset's fields, such as `transforms.0.amount=8`.
+        objective: What is maximised, instead of the preset's, such as `neuron(4, 7)`,
+            `channel - 0.1*total_variation` or `direction("probe.npy")`.
+        replicates: Pictures of each filter, made together; see the objective `diversity`.
         size: Side of the image in pixels.
         steps: Updates.
         optimizer: `NAME` or `NAME:KEY=VALUE,…`, from Optax.
         learning_rate: Its step.
         schedule: `NAME:KEY=VALUE,…`, from Optax.
+        clip: How each picture's gradient is clipped, `NAME:KEY=VALUE,…`, from Optax.
         range: `LO:HI`, the values the network was trained on.
         preprocess: Or the name of a keras.applications preprocessing mode.
         seed: Any integer.
@@ -70,17 +75,22 @@ class AtlasRecipe(BaseModel):
     channels: str | None = None
     preset: str | Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_PRESET
     set: tuple[str, ...] = ()
+    objective: str | None = None
+    replicates: PositiveInt | None = None
     size: PositiveInt | None = None
     steps: PositiveInt | None = None
     optimizer: str | None = None
     learning_rate: float | None = Field(default=None, gt=0)
     schedule: str | None = None
+    clip: str | None = None
     range: str | None = None
     preprocess: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**63)
     chunk: PositiveInt | None = None
     attempts: PositiveInt = 1
     images: str | None = None
+    #: What names of files in the objective are relative to.
+    _folder: str = PrivateAttr(default="")
 
     def preset_used(self) -> Preset:
         """The (first) preset with every override in place; ConfigError if one does not fit."""
@@ -97,9 +107,15 @@ class AtlasRecipe(BaseModel):
         optimizer: dict[str, Any] = {"learning_rate": self.learning_rate}
         optimizer["optimizer"] = Call.parse(self.optimizer) if self.optimizer else None
         optimizer["schedule"] = Call.parse(self.schedule) if self.schedule else None
+        optimizer["clip"] = Call.parse(self.clip) if self.clip else None
         given = {name: value for name, value in optimizer.items() if value is not None}
+        objective = None
+        if self.objective is not None:
+            objective = parse_objective(self.objective, preset.objective, self._folder)
         chosen = preset.override(
             steps=self.steps,
+            objective=objective,
+            replicates=self.replicates,
             optimizer=preset.optimizer.model_copy(update=given) if given else None,
         )
         chosen.optimizer.build(chosen.steps)
@@ -210,7 +226,8 @@ def read_recipes(path: str | os.PathLike[str]) -> tuple[AtlasRecipe, ...]:
     for number, table in enumerate(tables):
         try:
             recipe = AtlasRecipe(**{**defaults, **table})
-            recipe.preset_used()
+            recipe._folder = str(path.parent)
+            recipe.presets_used()
         except ValidationError as error:
             problems += [_problem(text, number, table, e) for e in error.errors()]
         except ConfigError as error:

@@ -23,28 +23,32 @@ class Attempt(NamedTuple):
 
     Attributes:
         reason: What is recorded if it works.
-        preset: How.
-        replicate: Which start.
+        leak: How many first steps let gradients through closed activations.
+        behind: Share of the objective that what goes into the activation has.
+        moved: Whether it is for units that had a gradient, and yet do not fire.
+        another: Whether it begins from another start.
     """
 
     reason: Reason
-    preset: Preset
-    replicate: int
+    leak: int
+    behind: float
+    moved: bool
+    another: bool = False
 
 
 def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
     """The ways that are tried for a dead unit, in order; none if the preset wants none."""
     if not preset.rescue:
         return []
-    ways = []
+    ways, behind = [], 0.0
     objective = preset.objective
     if isinstance(objective, Channel) and network.before(objective.layer or layer):
-        before = objective.model_copy(update={"leak": 0.0, "stage": "pre_activation"})
-        ways.append(Attempt(Reason.PRE_ACTIVATION, preset.override(objective=before), 0))
-    steps = min(preset.steps, max(preset.redirect, _LEAKY_STEPS))
-    leaky = preset.override(redirect=steps)
-    ways.append(Attempt(Reason.LEAKY, leaky, 0))
-    ways.append(Attempt(Reason.ANOTHER_START, leaky, 1))
+        behind = 1.0
+        if not objective.leak:  # else it has been tried just so
+            ways.append(Attempt(Reason.PRE_ACTIVATION, preset.redirect, behind, moved=True))
+    steps = max(preset.redirect, _LEAKY_STEPS)
+    ways.append(Attempt(Reason.LEAKY, steps, behind, moved=False))
+    ways.append(Attempt(Reason.ANOTHER_START, steps, behind, moved=True, another=True))
     return ways
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxviz import __version__
 from jaxviz.atlas import AtlasWriter, LayerPlan
-from jaxviz.batch import PRNG, LayerRenderer, Render, join
+from jaxviz.batch import PRNG, LayerRenderer, Render
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 from jaxviz.given import GivenImages, coloured
@@ -33,7 +33,9 @@ _STORE_CHUNK = 32
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What became of a layer: units by status, and how long this run worked on it."""
+    """What became of a layer: units by status and reason, how its measures are spread, and how
+    long this run worked on it.
+    """
 
     layer: str
     units: int
@@ -42,6 +44,8 @@ class LayerReport:
     failed: int
     seconds: float
     rescued: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    measures: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -212,12 +216,10 @@ def _make_layer(
     compute: dict[str, Any] = dict(plan.compute)
     renderer.chunk, renderer.forms = compute["chunk"], compute["forms"]
     for units in atlas.pending(plan.name):
-        parts = []
-        for first in range(0, len(units), renderer.chunk):
-            some = units[first : first + renderer.chunk]
-            parts.append(renderer.render_chunk([plan.channels[u] for u in some], seed))
-            reporter.units(len(some))
-        _write(atlas, plan, units, join(parts))
+        # with several replicates a filter has as many units, one after the other
+        channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]
+        made = renderer.render_chunk(channels, seed, on_units=reporter.units)
+        _write(atlas, plan, units, made, renderer.preset.replicates)
     seconds = time.perf_counter() - begin
     atlas.finish(plan.name, seconds=seconds)
     entry = next(e for e in atlas.manifest.layers if e.plan.name == plan.name)
@@ -229,10 +231,14 @@ def _make_layer(
         rescued=entry.counts["rescued"],
         failed=entry.counts["failed"],
         seconds=round(seconds, 3),
+        reasons=entry.reasons,
+        measures={name: spread.model_dump() for name, spread in entry.measures.items()},
     )
 
 
-def _write(atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render) -> None:
+def _write(
+    atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render, replicates: int
+) -> None:
     finite = np.nan_to_num(render.images, nan=0.0)
     atlas.write(
         plan.name,
@@ -243,22 +249,23 @@ def _write(atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render) ->
         status=render.status,
         steps=render.steps,
         reason=render.reasons,
+        replicate=np.arange(len(units)) % replicates,
         **render.measures,
     )
 
 
 def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> LayerPlan:
     channels = match_channels(recipe.channels, renderer.units_in_layer, renderer.layer)
-    chunk = min(renderer.chunk, len(channels))
+    chunk, replicates = min(renderer.chunk, len(channels)), renderer.preset.replicates
     height, width, depth = renderer.shown_shape
     return LayerPlan(
         # the same layer stands once for each preset, one below the other
         name=f"{renderer.layer} · {renderer.preset.name}" if several else renderer.layer,
-        channels=channels,
+        channels=tuple(c for c in channels for _ in range(replicates)),
         height=height,
         width=width,
         depth=depth,
-        chunk=chunk * max(1, _STORE_CHUNK // chunk),
+        chunk=chunk * replicates * max(1, _STORE_CHUNK // (chunk * replicates)),
         compute={"chunk": chunk, "forms": renderer.forms},
         preset=renderer.preset.name,
     )

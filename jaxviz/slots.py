@@ -6,18 +6,21 @@ picture depends on which slot it had or who was beside it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.ascent import State
+from jaxviz.ascent import Help, State
 from jaxviz.program import Program
 
 
 class Finished(NamedTuple):
     """What became of some units, in the order in which they were given.
+
+    With several replicates a unit has as many rows, one after the other.
 
     Attributes:
         raw: [unit, height, width, channels] in the network's units.
@@ -48,44 +51,69 @@ class Slots:
     def __init__(self, program: Program, params: Any, count: int) -> None:
         self.program, self.params, self.count = program, params, count
 
-    def run(self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None) -> Finished:
+    def run(
+        self,
+        channels: np.ndarray,
+        keys: jax.Array,
+        init: np.ndarray | None,
+        help: Help | None = None,
+        on_units: Callable[[int], None] = lambda count: None,
+    ) -> Finished:
         """The pictures of all units.
 
         Args:
             channels: [unit] channel numbers.
             keys: [unit] their keys.
             init: [unit, height, width, channels] starting pictures, or None for the preset's.
+            help: How each unit is helped, [unit] arrays; as the preset says where left out.
+            on_units: Called with the number of units that have just been finished.
         """
-        preset = self.program.preset
-        stride = preset.steps if preset.stop is None else min(preset.steps, preset.stop.window)
+        preset, patience = self.program.preset, self.program.patience
+        window = preset.stop.window if preset.stop else preset.steps
+        stride = min(preset.steps, window, patience or preset.steps)
+        channels, keys, init, helps = self._replicated(channels, keys, init, help)
         waiting = list(range(len(channels)))
         owner = np.full(self.count, -1)
-        begun = np.zeros(self.count, np.float32)
-        steps = np.zeros(self.count, np.int32)
+        begun = np.zeros((self.count, *channels.shape[1:]), np.float32)
         state: State | None = None
         done: dict[int, tuple[np.ndarray, ...]] = {}
-        together = preset.redirect > 0  # all in step, for their first steps are another program
         while waiting or (owner >= 0).any():
-            free = owner < 0
-            if waiting and (free.all() if together else free.any()):
+            if waiting and (owner < 0).any():
                 owner, taken = _assign(owner, waiting)
-                state, scores = self._begin(owner, taken, state, channels, keys, init)
-                steps = np.where(taken, 0, steps)
-                begun = np.where(taken, scores, begun)
+                state, scores = self._begin(owner, taken, state, channels, keys, init, helps)
+                begun[taken] = scores[taken]
             assert state is not None
             current = jnp.asarray(channels[np.maximum(owner, 0)])
-            begin = 0 if not together else int(np.max(np.where(owner >= 0, steps, 0)))
-            state = self.program.advance(self.params, state, current, begin, stride)
-            steps, converged = jax.device_get((state.step, state.converged))
-            over = (owner >= 0) & ((steps >= preset.steps) | converged)
+            state = self.program.advance(self.params, state, current, stride)
+            marks = jax.device_get((state.step, state.converged, state.responded))
+            steps, converged, responded = map(np.asarray, marks)
+            over = (steps >= preset.steps) | converged
+            if patience is not None:
+                over |= ~responded & (steps >= patience)
+            over = over.reshape(self.count, -1).all(axis=1) & (owner >= 0)
             if over.any():
                 view = jax.device_get(self.program.look(self.params, state, current))
-                columns = (view.raw, view.shown, view.score, begun, state.responded, steps)
+                columns = (view.raw, view.shown, view.score, begun, responded, steps)
                 for slot in np.flatnonzero(over):
-                    done[int(owner[slot])] = tuple(np.asarray(c)[slot] for c in columns)
+                    done[int(owner[slot])] = tuple(np.array(c[slot]) for c in columns)
                 owner[over] = -1
+                on_units(int(over.sum()) * preset.replicates)
         rows = [done[unit] for unit in range(len(channels))]
-        return Finished(*(np.stack(column) for column in zip(*rows, strict=True)))
+        join = np.concatenate if preset.replicates > 1 else np.stack
+        return Finished(*(join(column) for column in zip(*rows, strict=True)))
+
+    def _replicated(
+        self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None, help: Help | None
+    ) -> tuple[np.ndarray, jax.Array, np.ndarray | None, Help | tuple[()]]:
+        """What units have of their own, and with several replicates those of theirs too."""
+        count = self.program.preset.replicates
+        if count > 1:
+            channels = np.repeat(channels[:, None], count, axis=1)
+            fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+            keys = jax.vmap(fold, in_axes=(0, None))(keys, jnp.arange(count))
+            init = None if init is None else np.repeat(init[:, None], count, axis=1)
+            help = help and Help(*(jnp.repeat(n[:, None], count, axis=1) for n in help))
+        return channels, keys, init, self.program.help(channels.shape) if help is None else help
 
     def _begin(
         self,
@@ -95,13 +123,16 @@ class Slots:
         channels: np.ndarray,
         keys: jax.Array,
         init: np.ndarray | None,
+        helps: Help | tuple[()],
     ) -> tuple[State, np.ndarray]:
         """Start the units that have just come, and say what their starts score."""
         units = np.maximum(owner, 0)  # a slot without a unit repeats one, and nobody looks
+        help = jax.tree.map(lambda number: number[units], helps)
         if init is None:
-            fresh = self.program.start(self.params, keys[units])
+            fresh = self.program.start(self.params, keys[units], help)
         else:
-            fresh = self.program.start_from(self.params, jnp.asarray(init[units]), keys[units])
+            given = jnp.asarray(init[units])
+            fresh = self.program.start_from(self.params, given, keys[units], help)
         view = self.program.look(self.params, fresh, jnp.asarray(channels[units]))
         scores = np.asarray(view.score)
         if state is not None:

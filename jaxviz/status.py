@@ -64,6 +64,7 @@ class Reason(enum.IntEnum):
     #: Deaths.
     NO_GRADIENT = 10
     UNREACHABLE = 11
+    CLOSED = 12
 
     @property
     def text(self) -> str:
@@ -78,4 +79,6 @@ _TEXTS = {
     Reason.ANOTHER_START: "rescued from another start",
     Reason.NO_GRADIENT: "no gradient, however it was tried",
     Reason.UNREACHABLE: "no image in the input range can make it fire",
+    Reason.CLOSED: "no image was found that makes it fire: what goes into its activation function "
+    "was raised as far as it went, and stayed below",
 }

@@ -1,5 +1,7 @@
 """Random changes of a picture that a unit has to be robust to.
 
+A signal is an image of one row; nothing moves across an axis of one pixel.
+
 Every unit draws its own at every step, from its own key. All are differentiable, all have
 sizes that are known beforehand (one compiled program serves every draw), and none costs
 much beside a network: resampling along the axes is two small matrix products.
@@ -60,15 +62,15 @@ class Pad(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Larger by the amount on every side."""
-        if self.outside == "reflect" and self.amount >= min(height, width):
+        if self.outside == "reflect" and self.amount >= _shortest(height, width):
             raise ConfigError(
                 f"a picture of {height}×{width} cannot be padded by {self.amount} of its own pixels"
             )
-        return height + 2 * self.amount, width + 2 * self.amount
+        return _changed(2 * self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """The same frame every time."""
-        frame = ((self.amount,) * 2, (self.amount,) * 2, (0, 0))
+        frame = (*(((self.amount if n > 1 else 0),) * 2 for n in image.shape[:2]), (0, 0))
         if self.outside == "value":
             return jnp.pad(image, frame, constant_values=self.value)
         return jnp.pad(image, frame, mode=self.outside)
@@ -104,12 +106,12 @@ class Jitter(Transform):
         """Smaller by the amount, unless it wraps."""
         if self.wrap:
             return height, width
-        if self.amount >= min(height, width):
+        if self.amount >= _shortest(height, width):
             raise ConfigError(
                 f"a jitter of {self.amount} leaves nothing of a picture of {height}×{width}",
                 hint="Give a smaller amount, pad first, or make larger pictures (--size).",
             )
-        return height - self.amount, width - self.amount
+        return _changed(-self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random shift, in whole pixels."""
@@ -118,6 +120,7 @@ class Jitter(Transform):
             shift = jax.random.randint(key, (2,), -self.amount, self.amount + 1)
             shift = jnp.round(shift * _left(self.fade, progress)).astype(jnp.int32)
             return jnp.roll(image, shift, (0, 1))
+        # where an axis has one pixel, `dynamic_slice` keeps the window inside
         first = jax.random.randint(key, (2,), 0, self.amount + 1)
         inner = (*self.size(height, width), channels)
         return jax.lax.dynamic_slice(image, (first[0], first[1], 0), inner)
@@ -160,6 +163,42 @@ class Scale(Transform):
         return _resample(image, *matrices, value=self.value)
 
 
+class Octaves(Transform):
+    """Coarse before fine: the network sees the picture reduced, and larger octave by octave.
+
+    While it is reduced, what the network looks for becomes large in the picture, and finer
+    detail is then added to it; the frame is filled with repetitions of the picture.
+
+    Attributes:
+        count: Octaves; the last is the picture at its own size.
+        ratio: From one to the next.
+        order: `rising` goes through them over the ascent, as DeepDream does; `random` draws one
+            at each step, so that the picture holds at every scale.
+
+    References:
+        Mordvintsev et al., Inceptionism, 2015: octaves; `octave_n` and `octave_scale` in its code.
+    """
+
+    kind: Literal["octaves"] = "octaves"
+    count: PositiveInt = 4
+    ratio: float = Field(default=1.4, gt=1)
+    order: Literal["rising", "random"] = "rising"
+
+    def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
+        """The octave whose turn it is."""
+        if self.order == "random":
+            octave = jax.random.randint(key, (), 0, self.count)
+        else:
+            octave = jnp.minimum(jnp.floor(progress * self.count), self.count - 1)
+        factor = self.ratio ** (octave - (self.count - 1.0))
+        matrices = []
+        for n in image.shape[:2]:
+            middle = (n - 1) / 2
+            positions = (jnp.arange(n) - middle) / factor + middle
+            matrices.append(_reduced(positions, factor, n))
+        return _resample(image, *matrices, value=0.0)
+
+
 class Rotate(Transform):
     """Rotation about the middle by a random angle, bilinear.
 
@@ -179,6 +218,8 @@ class Rotate(Transform):
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random angle, anticlockwise."""
         height, width, channels = image.shape
+        if min(height, width) == 1:
+            return image
         angle = _draw(key, self.degrees, self.between) * (np.pi / 180)
         cosine, sine = jnp.cos(angle), jnp.sin(angle)
         y = (np.arange(height) - (height - 1) / 2)[:, None]
@@ -211,16 +252,18 @@ class Crop(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Smaller by the amount on every side."""
-        if 2 * self.amount >= min(height, width):
+        if 2 * self.amount >= _shortest(height, width):
             raise ConfigError(
                 f"a crop of {self.amount} on every side leaves nothing of {height}×{width}"
             )
-        return height - 2 * self.amount, width - 2 * self.amount
+        return _changed(-2 * self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """The same crop every time."""
-        inner = slice(self.amount, -self.amount)
-        return image[inner, inner]
+        rows, columns = (
+            slice(self.amount, -self.amount) if n > 1 else slice(None) for n in image.shape[:2]
+        )
+        return image[rows, columns]
 
 
 class Box(Transform):
@@ -247,7 +290,8 @@ class Box(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """The fixed size."""
-        return (height, width) if self.pixels is None else (self.pixels, self.pixels)
+        pixels = self.pixels
+        return (height, width) if pixels is None else (pixels if height > 1 else 1, pixels)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random window; what lies outside the picture is 0, as in `crop_and_resize`."""
@@ -286,10 +330,11 @@ class Blur(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Unchanged."""
-        if self.high > min(height, width) / 2:
+        most = _shortest(height, width) / 2
+        if self.high > most:
             raise ConfigError(
                 f"a blur of {self.high:g} pixels is wider than a picture of {height}×{width}",
-                hint=f"Give at most {min(height, width) / 2:g}, or make larger pictures (--size).",
+                hint=f"Give at most {most:g}, or make larger pictures (--size).",
             )
         return height, width
 
@@ -338,12 +383,13 @@ class Noise(Transform):
 
 
 AnyTransform = Annotated[
-    Pad | Jitter | Scale | Rotate | Crop | Box | Blur | Flip | Noise, Field(discriminator="kind")
+    Pad | Jitter | Scale | Octaves | Rotate | Crop | Box | Blur | Flip | Noise,
+    Field(discriminator="kind"),
 ]
 #: Every transform by the name that it has in a preset.
 TRANSFORMS: dict[str, type[Transform]] = {
     kind.model_fields["kind"].default: kind
-    for kind in (Pad, Jitter, Scale, Rotate, Crop, Box, Blur, Flip, Noise)
+    for kind in (Pad, Jitter, Scale, Octaves, Rotate, Crop, Box, Blur, Flip, Noise)
 }
 
 
@@ -368,6 +414,16 @@ def size_after(transforms: Sequence[Transform], height: int, width: int) -> tupl
     return height, width
 
 
+def _shortest(height: int, width: int) -> int:
+    """The shorter side, in pixels; a signal's one row is none."""
+    return max(height, width) if min(height, width) == 1 else min(height, width)
+
+
+def _changed(by: int, height: int, width: int) -> tuple[int, int]:
+    """Both sides longer by so many pixels; a signal's one row stays one."""
+    return height + by if height > 1 else 1, width + by if width > 1 else 1
+
+
 def _draw(key: jax.Array, values: tuple[float, ...], between: bool) -> jax.Array:
     if between:
         return jax.random.uniform(key, minval=min(values), maxval=max(values))
@@ -388,6 +444,14 @@ def _bilinear(positions: jax.Array, n: int, outside: Outside) -> Float[Array, "o
         distance = distance % n
         distance = jnp.minimum(distance, n - distance)
     return jnp.maximum(0.0, 1.0 - distance)
+
+
+def _reduced(positions: jax.Array, factor: jax.Array, n: int) -> Float[Array, "out in"]:
+    """Weights that read a repeated axis of n pixels, with tents as wide as the reduction asks."""
+    distance = jnp.abs(positions[:, None] - np.arange(n, dtype=np.float32)) % n
+    distance = jnp.minimum(distance, n - distance)
+    weights = jnp.maximum(0.0, 1.0 - distance * jnp.minimum(factor, 1.0))
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float) -> Image:

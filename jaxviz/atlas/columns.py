@@ -26,6 +26,7 @@ class Column:
         meaning: One sentence for people, shown on the page.
         words: What a number of it stands for, where it is a code.
         optional: Whether a chunk may be written without it; it then reads as `fill`.
+        measure: Whether it says what a picture is worth, and is summarised for a layer.
     """
 
     name: str
@@ -36,11 +37,18 @@ class Column:
     meaning: str = ""
     words: Mapping[int, str] = field(default_factory=dict)
     optional: bool = False
+    measure: bool = False
 
 
 def _measure(name: str, title: str, meaning: str) -> Column:
     return Column(
-        name=name, dtype="float32", fill="NaN", title=title, meaning=meaning, optional=True
+        name=name,
+        dtype="float32",
+        fill="NaN",
+        title=title,
+        meaning=meaning,
+        optional=True,
+        measure=True,
     )
 
 
@@ -54,6 +62,7 @@ VALUES = (
         fill="NaN",
         title="Score",
         meaning="The objective on the final image.",
+        measure=True,
     ),
     Column(
         name="initial",
@@ -82,6 +91,14 @@ VALUES = (
         fill=-1,
         title="Steps",
         meaning="Updates until the filter had converged or its steps were done.",
+        optional=True,
+    ),
+    Column(
+        name="replicate",
+        dtype="int32",
+        fill=0,
+        title="Replicate",
+        meaning="Which of several pictures of the same filter.",
         optional=True,
     ),
     Column(

@@ -142,7 +142,8 @@ def layout_of(plan: LayerPlan) -> Layout:
         >>> layout.columns, layout.rows, layout.tile_width
         (8, 8, 128)
     """
-    width, height = _enlarged(plan.width, plan.height)
+    tall, wide = plan.tile_size
+    width, height = _enlarged(wide, tall)
     digits = len(str(max(plan.channels)))
     columns = _columns(plan.units, width, height, digits)
     layout = Layout(plan.units, columns, width, height, digits)

@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 import jaxviz
 from jaxviz.atlas.columns import UnitStatus
+from jaxviz.atlas.curves import curve_size
 from jaxviz.atlas.files import explained, write_whole
+from jaxviz.atlas.summary import Spread
 from jaxviz.errors import AtlasError
 from jaxviz.names import encode
 
@@ -70,6 +72,16 @@ class LayerPlan(BaseModel):
         return encode(self.name)
 
     @property
+    def tile_size(self) -> tuple[int, int]:
+        """(height, width) of a unit's picture as people see it: of a signal, that of its curve."""
+        return curve_size(self.width, self.depth) if self.height == 1 else (self.height, self.width)
+
+    @property
+    def size_text(self) -> str:
+        """How large its pictures are, in words."""
+        return f"{self.width} samples" if self.height == 1 else f"{self.width} × {self.height} px"
+
+    @property
     def units(self) -> int:
         """How many units the layer has in this atlas."""
         return len(self.channels)
@@ -101,6 +113,8 @@ class LayerRecord(BaseModel):
         drawn: How many units were final when the sheet was last drawn.
         strips: The files with the page's tiles; none before the sheet is drawn.
         seconds: Time spent on the layer, over all runs.
+        measures: How each measure is spread over the units that are done or rescued.
+        reasons: How many units are dead or rescued for which reason.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -111,6 +125,8 @@ class LayerRecord(BaseModel):
     drawn: int = Field(default=0, ge=0)
     strips: Strips | None = None
     seconds: float = Field(default=0.0, ge=0)
+    measures: dict[str, Spread] = Field(default_factory=dict)
+    reasons: dict[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _key_belongs_to_name(self) -> LayerRecord:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxviz.atlas.columns import UnitStatus
+from jaxviz.atlas.curves import draw_curves
 from jaxviz.atlas.layout import Box, Layout, layout_of
 from jaxviz.atlas.manifest import LayerPlan
 
@@ -29,22 +30,25 @@ _LONGEST_TITLE = 200
 def displayed(images: np.ndarray) -> np.ndarray:
     """Images of any depth as something a screen can show.
 
-    One channel is grey and three are red, green and blue. Anything else is false
-    colour, and the sheet says so: of two channels the first is orange and the second
-    blue (equal values give grey); four or more are split, in order, into three groups
-    of nearly equal size, whose means are red, green and blue.
+    A signal, of one row, becomes curves. One channel is grey and three are red, green and
+    blue. Anything else is false colour, and the sheet says so: of two channels the first is
+    orange and the second blue (equal values give grey); four or more are split, in order,
+    into three groups of nearly equal size, whose means are red, green and blue.
 
     Args:
         images: uint8 [unit, height, width, depth].
 
     Returns:
-        uint8 [unit, height, width] if the depth is 1, else [unit, height, width, 3].
+        uint8 [unit, height, width] if the depth is 1, else [unit, height, width, 3]; a signal's
+            size is `LayerPlan.tile_size`.
 
     Example:
-        >>> displayed(np.array([10, 20, 30, 50, 70], np.uint8).reshape(1, 1, 1, 5))
-        array([[[[15, 40, 70]]]], dtype=uint8)
+        >>> displayed(np.full((1, 2, 1, 5), [10, 20, 30, 50, 70], np.uint8))[0, 0]
+        array([[15, 40, 70]], dtype=uint8)
     """
     depth = images.shape[-1]
+    if images.shape[1] == 1:
+        return draw_curves(images)
     if depth == 1:
         return images[..., 0]
     if depth == 3:
@@ -73,7 +77,7 @@ def draw_sheet(
         status: `UnitStatus` codes, [unit].
     """
     layout = layout_of(plan)
-    grey = plan.depth == 1
+    grey = plan.depth == 1 and plan.height > 1
     sheet = Image.new("L" if grey else "RGB", (layout.width, layout.height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _header(draw, layout, plan, status)
@@ -150,8 +154,10 @@ def _notes(plan: LayerPlan, status: np.ndarray) -> list[tuple[str, str]]:
     for state in UnitStatus:
         if count := np.count_nonzero(status == state):
             notes.append((f"{count} {state.label}", state.colour))
-    notes.append((f"{plan.width} by {plan.height} px", _NOTE))
-    if plan.depth not in (1, 3):
+    notes.append((plan.size_text, _NOTE))
+    if plan.height == 1 and plan.depth > 1:
+        notes.append((f"{plan.depth} channels", _NOTE))
+    elif plan.depth not in (1, 3):
         notes.append((f"{plan.depth} input channels in false colour", _NOTE))
     if plan.preset:
         notes.append((f"preset {plan.preset}", _NOTE))

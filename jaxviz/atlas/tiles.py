@@ -35,9 +35,10 @@ def strips_of(plan: LayerPlan) -> Strips:
         >>> strips_of(LayerPlan(name="a", channels=range(64), height=128, width=128, depth=3))
         Strips(tiles=32, suffix='jpg')
     """
-    exact = max(plan.height, plan.width) <= _LARGEST_EXACT
+    height, width = plan.tile_size
+    exact = max(height, width) <= _LARGEST_EXACT
     return Strips(
-        tiles=max(1, min(_MOST_TILES, _LONGEST_STRIP // plan.height)),
+        tiles=max(1, min(_MOST_TILES, _LONGEST_STRIP // height)),
         suffix="png" if exact else "jpg",
     )
 

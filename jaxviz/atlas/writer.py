@@ -32,6 +32,7 @@ from jaxviz.atlas.manifest import (
 from jaxviz.atlas.page import PAGE_FILE, render_page
 from jaxviz.atlas.sheet import draw_sheet
 from jaxviz.atlas.store import LAYERS_FOLDER, LayerStore, make_group
+from jaxviz.atlas.summary import reasons, spreads
 from jaxviz.atlas.tiles import TILES_FOLDER, write_strips
 from jaxviz.errors import AtlasError, LayerError, nearest
 
@@ -61,6 +62,7 @@ class _Layer:
     def count(self) -> None:
         counted = {s.label: int(np.count_nonzero(self.status == s)) for s in UnitStatus}
         self.entry.counts = counted
+        self.entry.measures, self.entry.reasons = spreads(self.values), reasons(self.values)
 
     def read_images(self, units: range) -> np.ndarray:
         return self.store.read(IMAGE, units)

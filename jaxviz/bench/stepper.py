@@ -55,7 +55,7 @@ class Stepper:
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk)
         self.chunk = self.renderer.chunk
-        self._program = self.renderer._program(self.renderer.preset)
+        self._program = self.renderer._program()
         self._params = self.renderer._params
 
     def start(
@@ -70,16 +70,14 @@ class Stepper:
             images: Starting images in the network's units; the preset's where left out.
         """
         keys = unit_keys(0, self.renderer.layer, jnp.asarray(channels))
+        help = self._program.help(keys.shape)
         if images is None:
-            return self._program.start(self._params, keys)
-        return self._program.start_from(self._params, jnp.asarray(images), keys)
+            return self._program.start(self._params, keys, help)
+        return self._program.start_from(self._params, jnp.asarray(images), keys, help)
 
     def advance(self, state: State, channels: Sequence[int] | np.ndarray, count: int) -> State:
         """So many steps, all done when this returns; the state is given up."""
-        begin = int(state.step[0])
-        after = self._program.advance(
-            self._params, state, jnp.asarray(channels, jnp.int32), begin, count
-        )
+        after = self._program.advance(self._params, state, jnp.asarray(channels, jnp.int32), count)
         return jax.block_until_ready(after)
 
     def images(

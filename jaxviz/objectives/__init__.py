@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from jaxviz.objectives.base import Objective, Product, Scaled, Sum
+from jaxviz.objectives.base import Objective, Product, Scaled, Sum, _Several
+from jaxviz.objectives.diversity import Diversity
 from jaxviz.objectives.given import Caricature, Inversion
 from jaxviz.objectives.neuron import Neuron
 from jaxviz.objectives.penalties import Border, LatentNorm, Norm, TotalVariation
@@ -12,7 +13,7 @@ from jaxviz.objectives.seen import Network, Seen
 from jaxviz.objectives.units import Channel, Cosine, Direction, Layer, Logit, trimmed_mean
 
 AnyObjective = Annotated[
-    Channel | Neuron | Layer | Direction | Cosine | Logit | Inversion | Caricature
+    Channel | Neuron | Layer | Direction | Cosine | Logit | Inversion | Caricature | Diversity
     | TotalVariation | Norm | LatentNorm | Border
     | Sum | Scaled | Product,
     Field(discriminator="kind"),
@@ -21,12 +22,12 @@ AnyObjective = Annotated[
 OBJECTIVES: dict[str, type[Objective]] = {
     kind.model_fields["kind"].default: kind
     for kind in (
-        Channel, Neuron, Layer, Direction, Cosine, Logit, Inversion, Caricature,
+        Channel, Neuron, Layer, Direction, Cosine, Logit, Inversion, Caricature, Diversity,
         TotalVariation, Norm, LatentNorm, Border, Sum, Scaled, Product,
     )
 }  # fmt: skip
 
-for _kind in (Sum, Scaled, Product):
+for _kind in (_Several, Sum, Scaled, Product):
     _kind.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Channel",
     "Cosine",
     "Direction",
+    "Diversity",
     "Inversion",
     "LatentNorm",
     "Layer",

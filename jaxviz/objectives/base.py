@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import jax
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class Objective(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    #: Fields that are given by place where an objective is written as text.
+    places: ClassVar[tuple[str, ...]] = ()
     kind: str
 
     def value(self, seen: Seen) -> jax.Array:
@@ -39,6 +43,18 @@ class Objective(BaseModel):
     def layers(self) -> tuple[str | None, ...]:
         """Names of the layers that are looked at; None is the unit's own."""
         return ()
+
+    def parts(self) -> tuple[Objective, ...]:
+        """The plain objectives that it is made of."""
+        return (self,)
+
+    def rows(self) -> int | None:
+        """How many pictures it has of a layer; None is one for each of the layer's channels."""
+        return 1
+
+    def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
+        """The same with every image that is only named read."""
+        return self
 
     def score(self) -> Objective | None:
         """What of it measures the picture: the same without penalties and other helps."""
@@ -65,19 +81,38 @@ class Objective(BaseModel):
     __rmul__ = __mul__
 
 
-class Sum(Objective):
-    """Several objectives added."""
+class _Several(Objective):
+    """Made of several terms."""
 
-    kind: Literal["sum"] = "sum"
     terms: tuple[AnyObjective, ...]
-
-    def value(self, seen: Seen) -> jax.Array:
-        """The sum of all terms."""
-        return sum((t.value(seen) for t in self.terms[1:]), self.terms[0].value(seen))
 
     def layers(self) -> tuple[str | None, ...]:
         """Those of all terms."""
         return tuple(name for term in self.terms for name in term.layers())
+
+    def parts(self) -> tuple[Objective, ...]:
+        """Those of all terms."""
+        return tuple(part for term in self.terms for part in term.parts())
+
+    def rows(self) -> int | None:
+        """As many as the term with the most has."""
+        counts = [term.rows() for term in self.terms]
+        return None if None in counts else max(n or 1 for n in counts)
+
+    def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
+        """The same with every image that is only named read."""
+        terms = tuple(term.with_images(read) for term in self.terms)
+        return self.model_copy(update={"terms": terms})
+
+
+class Sum(_Several):
+    """Several objectives added."""
+
+    kind: Literal["sum"] = "sum"
+
+    def value(self, seen: Seen) -> jax.Array:
+        """The sum of all terms."""
+        return sum((t.value(seen) for t in self.terms[1:]), self.terms[0].value(seen))
 
     def score(self) -> Objective | None:
         """The sum of those terms that measure the picture."""
@@ -112,6 +147,18 @@ class Scaled(Objective):
         """Those of the term."""
         return self.term.layers()
 
+    def parts(self) -> tuple[Objective, ...]:
+        """Those of the term."""
+        return self.term.parts()
+
+    def rows(self) -> int | None:
+        """As many as the term has."""
+        return self.term.rows()
+
+    def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
+        """The same with every image that is only named read."""
+        return self.model_copy(update={"term": self.term.with_images(read)})
+
     def score(self) -> Objective | None:
         """The same multiple of what measures the picture."""
         kept = self.term.score()
@@ -133,11 +180,10 @@ class Scaled(Objective):
         return f"{self.factor:g}·{term}"
 
 
-class Product(Objective):
+class Product(_Several):
     """Several objectives multiplied."""
 
     kind: Literal["product"] = "product"
-    terms: tuple[AnyObjective, ...]
 
     def value(self, seen: Seen) -> jax.Array:
         """The product of all terms."""
@@ -145,10 +191,6 @@ class Product(Objective):
         for term in self.terms[1:]:
             result = result * term.value(seen)
         return result
-
-    def layers(self) -> tuple[str | None, ...]:
-        """Those of all terms."""
-        return tuple(name for term in self.terms for name in term.layers())
 
     def __str__(self) -> str:
         """All terms."""

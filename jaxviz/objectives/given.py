@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from jaxviz.errors import ConfigError
 from jaxviz.objectives.base import Objective
 from jaxviz.objectives.seen import Seen
 
 
-def _described(image: np.ndarray) -> dict[str, Any]:
+def _described(image: np.ndarray | str) -> Any:
     """What a manifest says of an image: what it is, without its pixels."""
+    if isinstance(image, str):
+        return image
     digest = hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
     return {"shape": list(image.shape), "sha256": digest}
 
 
-#: [height, width, channels] in the network's input units, of the picture's own size.
+#: [height, width, channels] in the network's input units, of the picture's own size; or the
+#: name of a file until it is read.
 GivenImage = Annotated[
-    np.ndarray,
-    BeforeValidator(lambda image: np.asarray(image, np.float32)),
+    np.ndarray | str,
+    BeforeValidator(lambda x: x if isinstance(x, str) else np.asarray(x, np.float32)),
     PlainSerializer(_described),
     Field(repr=False),
 ]
@@ -33,6 +38,7 @@ class _OfAnImage(Objective):
     """Compares what the network makes of the picture and of a given image."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+    places: ClassVar[tuple[str, ...]] = ("image",)
     image: GivenImage
     layer: str | None = None
 
@@ -40,7 +46,19 @@ class _OfAnImage(Objective):
         """The one layer."""
         return (self.layer,)
 
+    def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
+        """The same with the image that is only named read."""
+        if not isinstance(self.image, str):
+            return self
+        return self.model_copy(update={"image": read(self.image)})
+
     def _both(self, seen: Seen) -> tuple[jax.Array, jax.Array]:
+        if isinstance(self.image, str) or self.image.shape != seen.picture.shape:
+            found = self.image if isinstance(self.image, str) else self.image.shape
+            raise ConfigError(
+                f"{self.kind} needs an image of the picture's shape {seen.picture.shape}, "
+                f"found {found}"
+            )
         return seen.layer(self.layer), seen.of(jnp.asarray(self.image)).layer(self.layer)
 
     def __str__(self) -> str:
@@ -52,7 +70,8 @@ class Inversion(_OfAnImage):
     """What of an image a layer still knows: minus the relative distance of its activations.
 
     Attributes:
-        image: [height, width, channels] in the network's units, of the picture's size.
+        image: [height, width, channels] in the network's units, of the picture's size; or the
+            name of an image file.
         layer: Name of a layer; the unit's own where left out.
 
     References:
@@ -72,7 +91,8 @@ class Caricature(_OfAnImage):
     """What a layer sees in an image, more of it.
 
     Attributes:
-        image: [height, width, channels] in the network's units, of the picture's size.
+        image: [height, width, channels] in the network's units, of the picture's size; or the
+            name of an image file.
         layer: Name of a layer; the unit's own where left out.
         cosine: Exponent of the cosine that the product is weighted with.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax
 from pydantic import NonNegativeInt
@@ -24,46 +24,58 @@ class Neuron(Objective):
     Attributes:
         layer: Name of a layer; the unit's own where left out.
         channel: Its channel; the unit's own where left out.
-        position: Row and column in the layer's map; the middle where left out.
+        position: Row and column in the layer's map (one number where it has one axis); the
+            middle where left out.
 
     References:
         Called `neuron` by lucid, `NeuronActivation` by captum.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("position",)
     kind: Literal["neuron"] = "neuron"
     layer: str | None = None
     channel: NonNegativeInt | None = None
-    position: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    position: tuple[NonNegativeInt, ...] | None = None
 
     def value(self, seen: Seen) -> jax.Array:
         """The activation at the position."""
         layer, spec = self.layer or seen.unit_layer, seen.network.spec
-        shape = spec.shapes(seen.image.shape, targets=[layer])[layer]
-        place = self._place(layer, shape)
-        field = receptive_field(spec, layer, seen.image.shape, place)
+        image = seen.image.shape[1:] if seen.network.line else seen.image.shape
+        place = self._place(layer, spec.shapes(image, targets=[layer])[layer])
+        field = receptive_field(spec, layer, image, place)
         if field is None:
             return seen.channel(layer, self.channel)[place]
-        rows, columns = (slice(axis.start, axis.stop) for axis in field)
-        part = seen.of(seen.image[rows, columns])
+        window = [slice(axis.start, axis.stop) for axis in field]
+        part = seen.of(seen.image[(0, *window)][None] if len(window) == 1 else seen.image[*window])
         return part.channel(layer, self.channel)[tuple(axis.place for axis in field)]
 
     def layers(self) -> tuple[str | None, ...]:
         """The one layer."""
         return (self.layer,)
 
+    def rows(self) -> int | None:
+        """One for each channel, unless one is named."""
+        return None if self.channel is None else 1
+
     def __str__(self) -> str:
         """Where it is."""
-        place = "middle" if self.position is None else "{}, {}".format(*self.position)
+        place = "middle" if self.position is None else ", ".join(map(str, self.position))
         return f"neuron at {place}" + (f" of {self.layer}" if self.layer else "")
+
+    def check(self, layer: str, shape: Shape) -> None:
+        """Raise ConfigError if the layer, of this shape, has no such position."""
+        self._place(layer, shape)
 
     def _place(self, layer: str, shape: Shape) -> tuple[int, ...]:
         size = tuple(n or 1 for n in shape[:-1])
         if self.position is None:
             return tuple(n // 2 for n in size)
-        if len(size) != 2 or any(p >= n for p, n in zip(self.position, size, strict=True)):
+        fits = len(size) == len(self.position)
+        if not fits or any(p >= n for p, n in zip(self.position, size, strict=True)):
             raise ConfigError(
-                f"layer {layer!r} has no position {self.position}",
-                hint=f"Its map is {'×'.join(map(str, size)) or 'a single number'}.",
+                f"layer {layer!r} has no position {', '.join(map(str, self.position))}",
+                hint=f"Its map is {'×'.join(map(str, size)) or 'a single number'}, and positions "
+                "count from 0.",
             )
         return self.position
 
@@ -90,8 +102,8 @@ def receptive_field(
     Args:
         spec: The architecture.
         layer: The neuron's layer.
-        image: (height, width, channels).
-        place: The neuron's row and column.
+        image: (height, width, channels), or (length, channels).
+        place: The neuron's row and column, or its place along the length.
     """
     shapes = spec.shapes(tuple(image), targets=[layer])
     windows = []
@@ -113,8 +125,9 @@ def _span(
 ) -> _Span | None:
     """Positions of the input that one position of a layer reads, and the strides between."""
     known = {layer: _Span(index, index + 1, 1)}
+    axes = len(shapes[layer]) - 1
     for node in reversed(spec.upstream([layer])):
-        before = _before(node, shapes[node.inputs[0]], known[node.name], axis)
+        before = _before(node, shapes[node.inputs[0]], known[node.name], axis, axes)
         if before is None or any(
             shapes[i][:-1] != shapes[node.inputs[0]][:-1] for i in node.inputs
         ):
@@ -127,7 +140,7 @@ def _span(
     return known[spec.inputs_of([layer])[0].name]
 
 
-def _before(node: Node, shape: Shape, span: _Span, axis: int) -> _Span | None:
+def _before(node: Node, shape: Shape, span: _Span, axis: int, axes: int) -> _Span | None:
     op, (low, high, stride) = node.op, span
     if isinstance(op, Pad):
         return _Span(low - op.amounts[axis][0], high - op.amounts[axis][0], stride)
@@ -141,7 +154,7 @@ def _before(node: Node, shape: Shape, span: _Span, axis: int) -> _Span | None:
             pad = op.padding[axis][0]
         reach, step = (op.window[axis] - 1) * dilation[axis] + 1, op.strides[axis]
         return _Span(low * step - pad, (high - 1) * step - pad + reach, stride * step)
-    return span if op.channelwise and len(shape) == 3 and op.op not in _MOVING else None
+    return span if op.channelwise and len(shape) == axes + 1 and op.op not in _MOVING else None
 
 
 #: Channelwise operations that do not work position by position.

@@ -5,7 +5,7 @@ All are taken of the picture in the preset's units, before any transform.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,7 @@ class TotalVariation(Penalty):
             (keras-vis, Mahendran & Vedaldi 2016).
     """
 
+    places: ClassVar[tuple[str, ...]] = ("beta",)
     kind: Literal["total_variation"] = "total_variation"
     beta: float = Field(default=1.0, ge=1)
 
@@ -45,7 +46,10 @@ class TotalVariation(Penalty):
         down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
         if self.beta == 1:
             return (jnp.sum(jnp.abs(down)) + jnp.sum(jnp.abs(right))) / x.size
-        squares = jnp.square(down[:, :-1]) + jnp.square(right[:-1])
+        if x.shape[0] == 1:  # a signal varies along its length alone
+            squares = jnp.square(right)
+        else:
+            squares = jnp.square(down[:, :-1]) + jnp.square(right[:-1])
         if self.beta != 2:
             # the power's gradient is not finite at zero
             squares = jnp.maximum(squares, 1e-12) ** (self.beta / 2)
@@ -61,6 +65,7 @@ class Norm(Penalty):
             (tf-keras-vis); `size` by n (keras-vis).
     """
 
+    places: ClassVar[tuple[str, ...]] = ("p",)
     kind: Literal["norm"] = "norm"
     p: float = Field(default=2.0, ge=1)
     over: Literal["mean", "size"] = "mean"
@@ -101,6 +106,7 @@ class Border(Penalty):
         width: Of the frame, in pixels.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("width",)
     kind: Literal["border"] = "border"
     width: PositiveInt = 8
 
@@ -109,6 +115,8 @@ class Border(Penalty):
         height, width = seen.picture.shape[:2]
         rows, columns = jnp.arange(height), jnp.arange(width)
         away = jnp.minimum(rows, height - 1 - rows)[:, None]
+        if height == 1:  # a signal has two ends, and no sides
+            away = away + width
         inward = jnp.minimum(away, jnp.minimum(columns, width - 1 - columns)[None])
         frame = (inward < self.width)[..., None]
         squares = jnp.square(seen.picture - seen.picture.mean(axis=(0, 1)))

@@ -13,6 +13,9 @@ from jaxviz.model.graph import Params, run
 from jaxviz.model.select import ChannelPlan, plan_channel, run_channel, run_whole
 from jaxviz.spec import Activation, ModelSpec, PRelu
 
+#: The axis that a unit's replicates are mapped over, for objectives that compare them.
+REPLICATES = "replicates"
+
 
 @dataclass(frozen=True)
 class Network:
@@ -32,9 +35,21 @@ class Network:
     def plan(self, layer: str) -> ChannelPlan:
         """How one channel of a layer is computed."""
         if layer not in self._plans:
-            shapes = self.spec.shapes(self.shape, targets=[layer])
+            shapes = self.spec.shapes(self._input_shape(self.shape), targets=[layer])
             self._plans[layer] = plan_channel(self.spec, layer, shapes)
         return self._plans[layer]
+
+    @property
+    def line(self) -> bool:
+        """Whether it takes a signal (length, channels), which is an image of one row here."""
+        return len(self.spec.inputs[0].shape) == 2
+
+    def feed(self, images: jax.Array) -> jax.Array:
+        """[batch, height, width, channels] as the network takes them."""
+        return images[:, 0] if self.line else images
+
+    def _input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[1:] if self.line else shape
 
     def before(self, layer: str) -> str | None:
         """The node that a layer is the activation of; None where it is no activation."""
@@ -60,6 +75,8 @@ class Seen:
         latent: What is optimised; None where an image was given.
         unit_layer: The layer whose unit's picture is being made.
         unit_channel: Its channel, an integer scalar.
+        behind: Share of a channel's value that what goes into its activation has at least, a
+            scalar; None is that of the objective.
     """
 
     network: Network
@@ -69,6 +86,7 @@ class Seen:
     latent: Any
     unit_layer: str
     unit_channel: jax.Array
+    behind: jax.Array | None = None
     _whole: dict[tuple[str, ...], dict[str, jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -78,7 +96,8 @@ class Seen:
         which = self.unit_channel if channel is None else jnp.int32(channel)
         plan, forms = self.network.plan(layer or self.unit_layer), self.network.forms
         if plan.whole not in self._whole:
-            self._whole[plan.whole] = run_whole(plan, self.params, self.image, forms)
+            image = self.network.feed(self.image[None])
+            self._whole[plan.whole] = run_whole(plan, self.params, image[0], forms)
         return run_channel(plan, self.params, self._whole[plan.whole], which, forms)
 
     def layer(self, layer: str | None = None) -> jax.Array:
@@ -86,7 +105,7 @@ class Seen:
         name = layer or self.unit_layer
         source = self.network.spec.inputs_of([name])[0].name
         network = self.network
-        images = {source: self.image[None]}
+        images = {source: network.feed(self.image[None])}
         return run(network.spec, self.params, images, [name], network.forms)[name][0]
 
     def of(self, image: jax.Array) -> Seen:

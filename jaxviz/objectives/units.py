@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from pydantic import Field, NonNegativeInt
+import numpy as np
+from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer
 
+from jaxviz.errors import ConfigError
 from jaxviz.objectives.base import Objective
 from jaxviz.objectives.seen import Seen
+
+
+def _numbers(given: Any) -> Any:
+    return np.asarray(given, np.float64).tolist() if isinstance(given, np.ndarray) else given
+
+
+def _written(vector: tuple[Any, ...]) -> Any:
+    """One direction as it is; of many, for which a manifest has no room, what tells them apart."""
+    if not isinstance(vector[0], tuple):
+        return vector
+    digest = hashlib.sha256(np.asarray(vector, "<f8").tobytes()).hexdigest()
+    return {"shape": list(np.shape(vector)), "sha256": digest}
+
+
+#: A direction in the space of a layer's channels, or several, one to a picture.
+Vector = Annotated[
+    tuple[float, ...] | tuple[tuple[float, ...], ...],
+    BeforeValidator(_numbers),
+    PlainSerializer(_written),
+    Field(min_length=1, repr=False),
+]
 
 
 class Channel(Objective):
@@ -28,6 +52,7 @@ class Channel(Objective):
         Called `channel` by lucid, `LayerActivation` by captum, `filter` by keras.io.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("channel",)
     kind: Literal["channel"] = "channel"
     layer: str | None = None
     channel: NonNegativeInt | None = None
@@ -42,14 +67,19 @@ class Channel(Objective):
         if self.stage == "pre_activation" and before is not None:
             layer, before = before, None
         value = trimmed_mean(seen.channel(layer, self.channel), self.trim)
-        if self.leak and before is not None:
+        share = self.leak if seen.behind is None else jnp.maximum(self.leak, seen.behind)
+        if before is not None and (self.leak or seen.behind is not None):
             behind = trimmed_mean(seen.channel(before, self.channel), self.trim)
-            value = value + self.leak * (behind - value)
+            value = value + share * (behind - value)
         return value
 
     def layers(self) -> tuple[str | None, ...]:
         """The one layer."""
         return (self.layer,)
+
+    def rows(self) -> int | None:
+        """One for each channel, unless one is named."""
+        return None if self.channel is None else 1
 
     def score(self) -> Channel:
         """The activation alone."""
@@ -73,6 +103,7 @@ class Layer(Objective):
         Mordvintsev et al., Inceptionism, 2015; called `deepdream` by lucid.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("layer",)
     kind: Literal["layer"] = "layer"
     layer: str | None = None
 
@@ -93,7 +124,7 @@ class Direction(Objective):
     """How far activations go along a direction in the space of a layer's channels.
 
     Attributes:
-        vector: One number per channel.
+        vector: One number per channel; or several such rows, of which each unit has its own.
         layer: Name of a layer; the unit's own where left out.
         cosine: Exponent of the cosine that the product is weighted with: 0 is the plain
             product, larger cares more for the angle and less for the length.
@@ -102,14 +133,24 @@ class Direction(Objective):
         Carter et al., Activation Atlas, 2019; `direction` with `cossim_pow` in lucid.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("vector",)
     kind: Literal["direction"] = "direction"
-    vector: Annotated[tuple[float, ...], Field(min_length=1, repr=False)]
+    vector: Vector
     layer: str | None = None
     cosine: float = Field(default=0.0, ge=0)
 
     def value(self, seen: Seen) -> jax.Array:
         """The mean over all positions."""
-        return jnp.mean(_along(seen.layer(self.layer), self.vector, self.cosine))
+        activation = seen.layer(self.layer)
+        vector = _direction(activation, self.vector, seen)
+        product = activation @ vector
+        if self.cosine:
+            product = product * jnp.maximum(_cosine(activation, vector), 0.1) ** self.cosine
+        return jnp.mean(product)
+
+    def rows(self) -> int | None:
+        """As many as there are directions."""
+        return _rows(self.vector)
 
     def layers(self) -> tuple[str | None, ...]:
         """The one layer."""
@@ -125,18 +166,23 @@ class Cosine(Objective):
     """The cosine between a layer's activations and a direction, whatever their length.
 
     Attributes:
-        vector: One number per channel.
+        vector: One number per channel; or several such rows, of which each unit has its own.
         layer: Name of a layer; the unit's own where left out.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("vector",)
     kind: Literal["cosine"] = "cosine"
-    vector: Annotated[tuple[float, ...], Field(min_length=1, repr=False)]
+    vector: Vector
     layer: str | None = None
 
     def value(self, seen: Seen) -> jax.Array:
         """The mean over all positions, between -1 and 1."""
         activation = seen.layer(self.layer)
-        return jnp.mean(_cosine(activation, _direction(activation, self.vector)))
+        return jnp.mean(_cosine(activation, _direction(activation, self.vector, seen)))
+
+    def rows(self) -> int | None:
+        """As many as there are directions."""
+        return _rows(self.vector)
 
     def layers(self) -> tuple[str | None, ...]:
         """The one layer."""
@@ -158,6 +204,7 @@ class Logit(Objective):
         Simonyan et al., Deep Inside Convolutional Networks, 2013.
     """
 
+    places: ClassVar[tuple[str, ...]] = ("label",)
     kind: Literal["logit"] = "logit"
     label: NonNegativeInt | None = None
     layer: str | None = None
@@ -170,6 +217,10 @@ class Logit(Objective):
     def layers(self) -> tuple[str | None, ...]:
         """The output."""
         return (self.layer,)
+
+    def rows(self) -> int | None:
+        """One for each class, unless one is named."""
+        return None if self.label is None else 1
 
     def __str__(self) -> str:
         """The class's number."""
@@ -201,25 +252,21 @@ def trimmed_mean(activation: jax.Array, trim: int) -> jax.Array:
     return jnp.mean(activation[inner])
 
 
-def _direction(activation: jax.Array, vector: tuple[float, ...]) -> jax.Array:
-    from jaxviz.errors import ConfigError
+def _rows(vector: Any) -> int:
+    return len(vector) if isinstance(vector[0], tuple) else 1
 
-    if len(vector) != activation.shape[-1]:
+
+def _direction(activation: jax.Array, vector: Any, seen: Seen) -> jax.Array:
+    numbers = jnp.asarray(vector, activation.dtype)
+    if numbers.shape[-1] != activation.shape[-1]:
         raise ConfigError(
-            f"a direction of {len(vector)} numbers for a layer of {activation.shape[-1]} channels"
+            f"a direction of {numbers.shape[-1]} numbers for a layer of "
+            f"{activation.shape[-1]} channels"
         )
-    return jnp.asarray(vector, activation.dtype)
+    return numbers if numbers.ndim == 1 else numbers[seen.unit_channel]
 
 
 def _cosine(activation: jax.Array, vector: jax.Array) -> jax.Array:
     # the square root's gradient is not finite at zero, where many ReLU layers start
     squares = jnp.sum(jnp.square(activation), axis=-1) * jnp.sum(jnp.square(vector))
     return activation @ vector * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
-
-
-def _along(activation: jax.Array, numbers: tuple[float, ...], cosine: float) -> jax.Array:
-    vector = _direction(activation, numbers)
-    product = activation @ vector
-    if cosine == 0:
-        return product
-    return product * jnp.maximum(_cosine(activation, vector), 0.1) ** cosine

@@ -42,6 +42,8 @@ class Preset(BaseModel):
         amounts_follow_size: Whether the pixels of pads and jitters belong to `size` and grow
             and shrink with the picture.
         draws: Transformed pictures that one step averages over.
+        replicates: Pictures of each unit, made together from different starts; an objective
+            with `diversity` in it makes them differ.
         optimizer: How the latent is updated.
         redirect: Steps at the start whose gradients pass through closed activations.
         stop: When a unit counts as converged; None takes all steps.
@@ -63,6 +65,7 @@ class Preset(BaseModel):
     keep_transformed: bool = False
     amounts_follow_size: bool = False
     draws: PositiveInt = 1
+    replicates: PositiveInt = 1
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
     redirect: NonNegativeInt = 0
     stop: Stop | None = None
@@ -79,6 +82,11 @@ class Preset(BaseModel):
             )
         if self.keep_transformed and self.parameterization.kind != "pixel":
             raise ValueError("only the pixels of a picture can be kept as transforms leave them")
+        if self.replicates == 1 and any(p.kind == "diversity" for p in self.objective.parts()):
+            raise ValueError(
+                "diversity compares several pictures of a unit: give 2 replicates or more "
+                "(--replicates 4)"
+            )
         return self
 
     def override(self, **changes: Any) -> Preset:
@@ -128,6 +136,8 @@ class Preset(BaseModel):
             side: Of the picture, in pixels.
             field: The layer's receptive field, in pixels; None is all of the picture.
         """
+        # a neuron stays where it is, so the picture must not be moved from under it
+        fixed = any(part.kind == "neuron" for part in self.objective.parts())
         share = 1.0
         if self.amounts_follow_size and self.size is not None:
             share = side / self.size
@@ -135,7 +145,9 @@ class Preset(BaseModel):
         for transform in self.transforms:
             if isinstance(transform, (Pad, Jitter, Crop)):
                 amount = max(1, int(transform.amount * share))
-                if isinstance(transform, Jitter) and transform.roam and field is not None:
+                if isinstance(transform, Jitter) and fixed:
+                    amount = max(1, min(amount, (field or side) // 8))
+                elif isinstance(transform, Jitter) and transform.roam and field is not None:
                     amount = max(amount, min(side - field, side // 2))
                 transform = transform.model_copy(update={"amount": amount})
             transforms.append(transform)
@@ -151,10 +163,16 @@ class Preset(BaseModel):
         try:
             return Preset(**fields)
         except ValidationError as error:
-            details = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            details = [_problem(e["loc"], e["msg"]) for e in error.errors()]
             raise ConfigError(
                 f"preset {self.name!r} cannot be changed so", details=details
             ) from error
+
+
+def _problem(where: tuple[Any, ...], message: str) -> str:
+    """What does not fit, and where if it is one field."""
+    path = ".".join(map(str, where))
+    return f"{path}: {message}" if path else message.removeprefix("Value error, ")
 
 
 def _assign(document: Any, path: str, value: Any) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from jaxviz import bundle as bundles
@@ -57,6 +58,35 @@ def test_atlas_json_has_a_line_per_layer(run, model, tmp_path):
     assert [(row["layer"], row["units"]) for row in rows] == [("conv1", 6), ("conv2", 10)]
 
 
+def test_summary_of_an_atlas(run, model, tmp_path):
+    path = tmp_path / "a.atlas"
+    code, _, err = run("atlas", model, "-o", path, *FAST)
+    assert code == 0
+    assert re.search(r"conv2 +10 .*\n", err)  # the table at the end of the run
+    code, out, _ = run("summary", path, "--json")
+    rows = json.loads(out)
+    assert [(row["layer"], row["units"]) for row in rows] == [("conv1", 6), ("conv2", 10)]
+    from jaxviz import open_atlas
+
+    layer = open_atlas(path)["conv2"]
+    alive = np.isin(layer.status, (1, 4))
+    assert rows[1]["done"] == (layer.status == 1).sum()
+    for name in ("score", "gain", "quantile", "selectivity", "robustness"):
+        known = layer.values(name)[alive]
+        found = rows[1]["measures"][name]
+        np.testing.assert_allclose(found["median"], np.nanmedian(known), rtol=1e-4)
+        assert found["units"] == np.isfinite(known).sum()
+    code, out, _ = run("summary", path)
+    assert code == 0
+    assert "Selectivity" in out
+
+
+def test_objectives_are_listed(run):
+    code, out, _ = run("objectives")
+    assert code == 0
+    assert "neuron(position" in out
+
+
 def test_convert_layers_and_back(run, model):
     code, out, _ = run("layers", model, "--json")
     rows = {row["name"]: row for row in json.loads(out)}
@@ -102,6 +132,26 @@ def test_recipe_and_dry_run(run, model, tmp_path):
         (["atlas", "{model}", "--preprocess", "vgg"], 1, r"There are: tf, torch"),
         (["atlas", "{model}", "-o", "{text}"], 1, r"text"),
         (["atlas", "{model}", "-o", "/proc/no.atlas"], 1, r"/proc/no\.atlas"),
+        (["atlas", "{model}", "--objective", "chanel"], 1, r"Did you mean channel"),
+        (["atlas", "{model}", "--objective", "diversity"], 1, r"--replicates"),
+        (["atlas", "{model}", "--position", "99,1"], 1, r"no position 99, 1[\s\S]*Its map is"),
+        (["atlas", "{model}", "--direction", "no.npy"], 1, r"no file 'no\.npy'"),
+        (["atlas", "{model}", "--direction", "{text}"], 1, r"is not a NumPy array"),
+        (["atlas", "{model}", "--direction", "a", "--position", "1,1"], 2, r"give one of"),
+        (["atlas", "{model}", "--clip", "clipp"], 1, r"Did you mean clip"),
+        (
+            ["atlas", "{model}", "--preset", "maco", "--set", "parameterization.spectrum=null"],
+            1,
+            r"need a spectrum[\s\S]*--images",
+        ),
+        (
+            ["atlas", "{model}", "--set", 'transforms=[{{"kind":"blur","low":1,"high":99}}]'],
+            1,
+            r"blur of 99 pixels is wider[\s\S]*at most 32",
+        ),
+        (["atlas", "{model}", "--set", 'transforms=[{{"kind":"blurr"}}]'], 1, r"'blur'"),
+        (["atlas", "{model}", "--images", "{text}"], 1, r"no folder"),
+        (["summary", "{text}"], 1, r"not an atlas"),
         (["atlas"], 2, "Missing argument 'MODEL'"),
         (["atlass"], 2, "No such command 'atlass'"),
         (["layers", "{text}"], 1, "is not a model"),

@@ -18,11 +18,10 @@ def cost(layer: str) -> tuple[float, float]:
     """(million floating point operations, megabytes moved) of a step, per image."""
     model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
     renderer = LayerRenderer(model, layer, get_preset("keras-io"), size=64, chunk=UNITS)
-    program = renderer._program(renderer.preset)
+    program = renderer._program()
     channels = jnp.arange(UNITS)
     state = program.start(renderer._params, jax.random.split(jax.random.key(0), UNITS))
-    step, _ = program._stages[-1]
-    found = step.lower(renderer._params, state, channels).compile().cost_analysis()
+    found = program.step.lower(renderer._params, state, channels).compile().cost_analysis()
     return found["flops"] / UNITS / 1e6, found["bytes accessed"] / UNITS / 1e6
 
 

@@ -16,6 +16,7 @@ from jaxviz.objectives import (
     Channel,
     Cosine,
     Direction,
+    Diversity,
     Inversion,
     LatentNorm,
     Layer,
@@ -27,6 +28,9 @@ from jaxviz.objectives import (
     TotalVariation,
 )
 from jaxviz.objectives.neuron import receptive_field
+from jaxviz.objectives.seen import REPLICATES
+from jaxviz.objectives.text import objective_names, objective_table, parse_objective
+from jaxviz.parameterizations import Pixel
 from jaxviz.presets import Preset
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -83,7 +87,7 @@ def evaluate(bundle, objective, image, channel=3, layer="conv2"):
 
 
 def test_every_objective_has_an_example():
-    assert {o.kind for o in EXAMPLES} | {"scaled"} == set(OBJECTIVES)
+    assert {o.kind for o in EXAMPLES} | {"scaled", "diversity"} == set(OBJECTIVES)
 
 
 @pytest.mark.parametrize("objective", EXAMPLES, ids=str)
@@ -187,7 +191,8 @@ def test_a_direction_of_another_length_is_refused(bundle):
 
 def test_an_objective_on_another_layer_is_raised(bundle):
     preset = Preset(name="p", objective=Channel(layer="conv1", channel=2), steps=8)
-    result = jaxviz.render(bundle, "conv2", [0, 1], preset=preset, size=16)
+    result = jaxviz.render(bundle, "conv2", preset=preset, size=16)
+    assert result.channels.tolist() == [0]  # every unit of the layer would be the same
     assert (result.scores > result.initial_scores).all()
 
 
@@ -218,7 +223,7 @@ def test_the_receptive_field_is_a_part_of_a_large_image(bundle):
 
 
 def test_a_neuron_outside_the_map_is_refused(bundle, picture):
-    with pytest.raises(ConfigError, match="no position .8, 0.[\\s\\S]*8×8"):
+    with pytest.raises(ConfigError, match="no position 8, 0[\\s\\S]*8×8"):
         evaluate(bundle, Neuron(position=(8, 0)), picture)
 
 
@@ -235,3 +240,114 @@ def test_inversion_and_caricature(bundle, activations, picture):
 
 def evaluate_layer(bundle, image):
     return np.asarray(Model(bundle)(image[None], taps=("conv1",))[1]["conv1"])[0]
+
+
+PLAIN = Preset(name="plain", objective=Channel(trim=1), parameterization=Pixel(noise=0.2), steps=6)
+
+
+@pytest.mark.parametrize(
+    ("text", "objective"),
+    [
+        ("channel", Channel(trim=1)),
+        ("-channel(trim=0)", -Channel()),
+        ("filter(3) + 2*deepdream", Channel(channel=3, trim=1) + 2 * Layer()),
+        ("channel - 0.1*total_variation", Channel(trim=1) - 0.1 * TotalVariation()),
+        ("channel*layer('conv1') - norm(6)", Channel(trim=1) * Layer(layer="conv1") - Norm(p=6)),
+        ("neuron(3, 4)", Neuron(position=(3, 4))),
+        ("neuron(layer='conv1', channel=2)", Neuron(layer="conv1", channel=2)),
+        ("logit(1, layer=scores)", Logit(label=1, layer="scores")),
+        ("direction([1, 2], cosine=2)", Direction(vector=(1.0, 2.0), cosine=2.0)),
+        ("channel + 0.5*diversity('conv1')", Channel(trim=1) + 0.5 * Diversity(layer="conv1")),
+    ],
+)
+def test_objectives_as_text(text, objective):
+    assert parse_objective(text, PLAIN.objective) == objective
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chanel", r"no objective 'chanel'[\s\S]*Did you mean channel"),
+        ("xyz", r"There are: channel, neuron"),
+        ("sum(channel)", r"no objective 'sum'"),
+        ("channel -", r"is not an objective[\s\S]*such as"),
+        ("3", r"a number, not an objective"),
+        ("channel + 3", r"channel and 3 cannot be added"),
+        ("channel(tri=3)", r"no field 'tri'[\s\S]*Did you mean trim"),
+        ("latent_norm(3)", r"takes 0 fields by place, found 1"),
+        ("norm(0.5)", r"norm.*p: .*greater than or equal to 1"),
+        ("direction('nowhere.npy')", r"no file 'nowhere.npy'"),
+        ("channel / 3", r"cannot be part of an objective"),
+        ("__import__('os').system('true')", r"cannot be part of an objective"),
+        ("(" * 300 + "channel" + ")" * 300, r"is not an objective"),
+    ],
+)
+def test_text_that_is_no_objective(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_objective(text)
+
+
+def test_the_table_names_every_objective():
+    table = objective_table()
+    assert all(f"\n{name}" in table for name in objective_names())
+
+
+def test_directions_and_images_from_files(bundle, tmp_path):
+    rows = np.random.default_rng(3).normal(size=(3, 10))
+    np.save(tmp_path / "probes.npy", rows)
+    found = parse_objective("direction('probes.npy')", folder=str(tmp_path))
+    assert found == Direction(vector=rows)
+    assert found.model_dump(mode="json")["vector"]["shape"] == [3, 10]
+    result = jaxviz.render(bundle, "conv2", preset=PLAIN, objective=found, size=16)
+    assert result.channels.tolist() == [0, 1, 2]
+    alone = jaxviz.render(
+        bundle, "conv2", preset=PLAIN, objective=Direction(vector=rows[0]), size=16
+    )
+    np.testing.assert_allclose(result.raw[0], alone.raw[0], rtol=1e-3, atol=1e-4)
+    np.save(tmp_path / "image.npy", GIVEN)
+    text = f"inversion({str(tmp_path / 'image.npy')!r}, layer='conv1')"
+    result = jaxviz.render(bundle, "conv2", preset=PLAIN, objective=text, size=16)
+    assert result.scores[0] > result.initial_scores[0]
+    np.save(tmp_path / "words.npy", np.array(["a"]))
+    with pytest.raises(ConfigError, match="does not hold directions"):
+        parse_objective("direction('words.npy')", folder=str(tmp_path))
+
+
+def test_diversity_against_numpy_and_its_gradient(bundle):
+    images = np.random.default_rng(2).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
+
+    def together(stack):
+        each = jax.vmap(lambda x: evaluate(bundle, Diversity(), x), axis_name=REPLICATES)
+        return each(stack)
+
+    layer = np.asarray(Model(bundle)(images, taps=("conv2",))[1]["conv2"]).reshape(3, -1, 10)
+    grams = np.einsum("npc,npd->ncd", layer, layer).reshape(3, -1)
+    grams /= np.linalg.norm(grams, axis=1, keepdims=True)
+    cosines = grams @ grams.T
+    np.testing.assert_allclose(together(images), -(cosines.sum(1) - 1) / 2, rtol=1e-4)
+
+    # what the ascent follows: each picture's gradient is that of the sum over all of them
+    def of_one(x):
+        return jax.grad(lambda x: evaluate(bundle, Diversity(), x))(x)
+
+    found = jax.vmap(of_one, axis_name=REPLICATES)(images)
+    expected = jax.grad(lambda stack: together(stack).sum())(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_replicates_differ_more_with_diversity(bundle):
+    settings = {"preset": PLAIN, "size": 16, "replicates": 3, "measure": True, "steps": 20}
+    alike = jaxviz.render(bundle, "conv2", [1, 4], **settings)
+    diverse = jaxviz.render(
+        bundle, "conv2", [1, 4], objective=Channel() + 3 * Diversity(), **settings
+    )
+    assert diverse.channels.tolist() == [1, 1, 1, 4, 4, 4]
+    agreement = [r.measures["agreement"].mean() for r in (alike, diverse)]
+    assert agreement[1] < agreement[0]
+    assert (diverse.scores > diverse.initial_scores).all()
+    alone = jaxviz.render(
+        bundle, "conv2", [4], objective=Channel() + 3 * Diversity(), chunk=1, **settings
+    )
+    np.testing.assert_allclose(alone.raw, diverse.raw[3:], rtol=1e-3, atol=1e-4)
+    with pytest.raises(ConfigError, match="2 replicates or more"):
+        jaxviz.render(bundle, "conv2", objective="diversity")

@@ -59,12 +59,11 @@ def test_a_unit_behind_closed_activations_is_rescued_by_leaky_gradients(bundle):
     }
     dead_bundle = with_bias(bundle, "conv1", shut)
     plain = jaxviz.render(dead_bundle, "norm", preset=PLAIN.override(rescue=False), size=16)
-    dead = plain.status == UnitStatus.DEAD
-    assert dead.any()
+    assert (plain.status == UnitStatus.DEAD).all()
+    assert (plain.reasons == Reason.NO_GRADIENT).all()
     tried = jaxviz.render(dead_bundle, "norm", preset=PLAIN.override(rescue=True), size=16)
     rescued = tried.status == UnitStatus.RESCUED
-    assert rescued[dead].any()
-    assert not rescued[~dead].any()
+    assert rescued.mean() > 0.8
     assert set(tried.reasons[rescued]) <= {Reason.LEAKY, Reason.ANOTHER_START}
 
 
@@ -86,9 +85,10 @@ def test_bounds_hold_for_every_image(bundle):
     np.testing.assert_allclose(reached[..., 3].max(), high[3], rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_converged_unit_makes_room_and_changes_nothing(bundle):
-    preset = PLAIN.override(steps=48, stop=Stop(window=8, tolerance=0.05))
+    # transforms that do not depend on how many steps there are in all
+    preset = PLAIN.override(steps=48, stop=Stop(window=8, tolerance=0.05), rescue=False)
+    preset = preset.override(transforms=preset.transforms[:1])
     together = jaxviz.render(bundle, "conv2", preset=preset, size=16, chunk=3)
     assert len(set(together.steps.tolist())) > 1  # not all at the same step
     assert (together.steps % 8 == 0).all()
@@ -103,7 +103,6 @@ def test_a_converged_unit_makes_room_and_changes_nothing(bundle):
     np.testing.assert_allclose(direct.raw[0], together.raw[unit], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_stopping_compiles_no_more(bundle):
     from jaxviz.batch import LayerRenderer
 
@@ -113,7 +112,6 @@ def test_stopping_compiles_no_more(bundle):
     assert renderer.traces == {"start": 1, "step": 1, "look": 1}
 
 
-@pytest.mark.slow
 def test_the_best_iterate_is_kept(bundle):
     # steps so long that the ascent overshoots
     wild = PRESETS["keras-io"].change("optimizer.learning_rate=400", "objective.leak=0")
@@ -122,7 +120,6 @@ def test_the_best_iterate_is_kept(bundle):
     assert (best.scores >= last.scores).all()
 
 
-@pytest.mark.slow
 def test_the_best_of_several_starts(bundle):
     settings = {"preset": PLAIN.override(steps=4), "size": 16, "chunk": 10}
     one = jaxviz.render(bundle, "conv2", **settings)
@@ -132,7 +129,6 @@ def test_the_best_of_several_starts(bundle):
     assert (np.abs(three.measures["agreement"]) <= 1 + 1e-5).all()
 
 
-@pytest.mark.slow
 def test_measures_against_numpy(bundle):
     result = jaxviz.render(bundle, "conv2", preset=PLAIN, size=16, measure=True)
     np.testing.assert_allclose(result.measures["gain"], result.scores - result.initial_scores)

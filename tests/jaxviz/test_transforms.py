@@ -15,6 +15,7 @@ from jaxviz.transforms import (
     Flip,
     Jitter,
     Noise,
+    Octaves,
     Pad,
     Rotate,
     Scale,
@@ -30,6 +31,8 @@ EXAMPLES = [
     Jitter(amount=4, wrap=True),
     Scale(factors=(0.9, 1.1), between=True, outside="wrap"),
     Scale(factors=(0.8, 1.2), value=0.3),
+    Octaves(count=3),
+    Octaves(count=2, ratio=2.0, order="random"),
     Rotate(degrees=(-10.0, 10.0), between=True, outside="edge"),
     Rotate(degrees=(5.0,), outside="wrap"),
     Rotate(degrees=(5.0,), value=0.4),
@@ -83,6 +86,7 @@ def test_different_keys_draw_differently(transform):
     apply = jax.jit(lambda k: transform.apply(k, image, 0.5))
     draws = [np.asarray(apply(jax.random.key(seed))) for seed in range(12)]
     fixed = transform.kind == "rotate" and len(transform.degrees) == 1
+    fixed |= getattr(transform, "order", "") == "rising"
     assert fixed or any((d != draws[0]).any() for d in draws)
 
 
@@ -139,6 +143,36 @@ def test_jitter_is_a_shift_by_whole_pixels_and_reaches_them_all():
         for y in range(-2, 3)
         for x in range(-2, 3)
     )
+
+
+def test_octaves_show_the_picture_reduced_and_repeated():
+    image = picture(16, 24, 2)
+    octaves = Octaves(count=2, ratio=2.0)
+    np.testing.assert_allclose(octaves.apply(jax.random.key(0), image, 0.9), image, atol=1e-6)
+    half = np.asarray(octaves.apply(jax.random.key(0), image, 0.0))
+    # every axis is read at half its resolution, about the middle, with tents two pixels wide
+    expected = image.astype(np.float64)
+    for axis, n in ((0, 16), (1, 24)):
+        places = (np.arange(n) - (n - 1) / 2) * 2 + (n - 1) / 2
+        gap = np.abs(places[:, None] - np.arange(n)) % n
+        weights = np.maximum(0, 1 - np.minimum(gap, n - gap) / 2)
+        weights /= weights.sum(axis=1, keepdims=True)
+        expected = np.moveaxis(np.tensordot(weights, expected, (1, axis)), 0, axis)
+    np.testing.assert_allclose(half, expected, rtol=1e-4, atol=1e-5)
+    # and so it repeats after half the frame
+    np.testing.assert_allclose(half[:8], half[8:], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(half.mean(), image.mean(), rtol=2e-2)
+
+
+@pytest.mark.parametrize("transform", EXAMPLES, ids=NAMES)
+def test_a_signal_stays_one_row(transform):
+    signal = jnp.asarray(picture(1, 40, 2))
+    result = transform.apply(jax.random.key(2), signal, 0.3)
+    assert result.shape == (*transform.size(1, 40), 2)
+    assert result.shape[0] == 1
+    assert np.isfinite(result).all()
+    if transform.kind not in ("noise", "box"):
+        assert result.max() <= 1.0001
 
 
 def test_blur_against_scipy():

@@ -85,3 +85,49 @@ def _conv(name: str, source: str, filters: int) -> tuple[Node, Node]:
         ),
         Node(name=name, layer=name, inputs=(before,), op=Activation(function="relu")),
     )
+
+
+def signal_bundle(*, channels: int = 2, seed: int = 0, range_: InputRange | None = None) -> Bundle:
+    """A network of one dimension: two convolutions along a signal, and a dense head."""
+
+    def conv(name: str, source: str, filters: int) -> tuple[Node, Node]:
+        before = f"{name}/pre_activation"
+        op = Conv(filters=filters, window=(5,), strides=(1,), dilation=(1,), padding="same")
+        weights = {"kernel": "kernel", "bias": "bias"}
+        return (
+            Node(
+                name=before,
+                layer=name,
+                stage="pre_activation",
+                inputs=(source,),
+                op=op,
+                weights=weights,
+            ),
+            Node(name=name, layer=name, inputs=(before,), op=Activation(function="relu")),
+        )
+
+    spec = ModelSpec(
+        name="signals",
+        inputs=(InputSpec(name="signal", shape=(64, channels)),),
+        nodes=(
+            *conv("conv1", "signal", 4),
+            Node(
+                name="pool",
+                layer="pool",
+                inputs=("conv1",),
+                op=Pool(kind="max", window=(2,), strides=(2,), padding="valid"),
+            ),
+            *conv("conv2", "pool", 6),
+            Node(name="mean", layer="mean", inputs=("conv2",), op=GlobalPool(kind="average")),
+            Node(
+                name="scores",
+                layer="scores",
+                inputs=("mean",),
+                op=Dense(units=3),
+                weights={"kernel": "kernel", "bias": "bias"},
+            ),
+        ),
+        outputs=("scores",),
+        range=range_,
+    )
+    return Bundle(spec, random_weights(spec, seed))

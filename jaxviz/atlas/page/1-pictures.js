@@ -20,6 +20,8 @@ function make(tag, properties = {}, ...children) {
 }
 
 const label = (layer, unit) => statuses.get(layer.status[unit]).label;
+/** A filter's channel, and which of its pictures where it has several. */
+const title = (layer, unit) => (layer.values.replicate?.[unit] ? `${layer.channels[unit]}.${layer.values.replicate[unit]}` : `${layer.channels[unit]}`);
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 function number(value) {
@@ -44,11 +46,23 @@ function countsOf(layers) {
 }
 
 function notes(layer) {
-  const parts = [plural(layer.channels.length, "filter"), `${layer.width} × ${layer.height} px`];
-  if (layer.depth !== 1 && layer.depth !== 3) parts.push(`${layer.depth} input channels in false colour`);
+  const parts = [plural(layer.channels.length, "filter"), layer.size];
+  if (layer.signal && layer.depth > 1) parts.push(plural(layer.depth, "channel"));
+  else if (!layer.signal && layer.depth !== 1 && layer.depth !== 3) parts.push(`${layer.depth} input channels in false colour`);
   if (layer.preset) parts.push(`preset ${layer.preset}`);
   if (layer.seconds) parts.push(duration(layer.seconds));
   return parts.join(" · ");
+}
+
+/** The median of every measure over a layer's living filters, in words. */
+function typicals(layer) {
+  const alive = layer.status.map((s) => [DONE, "rescued"].includes(statuses.get(s).label));
+  const parts = atlas.columns.filter((column) => column.measure).map((column) => {
+    const known = layer.values[column.name].filter((value, unit) => alive[unit] && value !== null).sort((a, b) => a - b);
+    const middle = known.length >> 1;
+    return known.length && `${column.title.toLowerCase()} ${number(known.length % 2 ? known[middle] : (known[middle - 1] + known[middle]) / 2)}`;
+  });
+  return parts.some(Boolean) ? `median ${parts.filter(Boolean).join(", ")}` : "";
 }
 
 // ---- Pictures: a strip holds several tiles, one below the other ----

@@ -11,7 +11,7 @@ function tile(layer, unit, place) {
     caption.style.setProperty("--status", statuses.get(layer.status[unit]).colour);
   }
   const button = make("button", { type: "button", className: "tile" }, frame(layer, unit), caption);
-  button.setAttribute("aria-label", `Filter ${channel}, ${status}, ${column} ${value}`);
+  button.setAttribute("aria-label", `Filter ${title(layer, unit)}, ${status}, ${column} ${value}`);
   button.tabIndex = place === 0 ? 0 : -1;
   button.addEventListener("click", () => enlarge(place));
   button.addEventListener("focus", () => (view.at = place));
@@ -72,13 +72,14 @@ function card(layer) {
     count.style.setProperty("--status", status.colour);
     header.append(count);
   }
-  return make("a", { className: "card", href: place(layer) }, header, strip);
+  const typical = make("p", { className: "quiet", textContent: typicals(layer) });
+  return make("a", { className: "card", href: place(layer) }, header, ...(typical.textContent ? [typical] : []), strip);
 }
 
 // ---- Moving about: the address after # is the layer's key and the enlarged channel ----
 
 const place = (layer, unit) =>
-  `#${encodeURIComponent(layer.key)}${unit === undefined ? "" : `/${layer.channels[unit]}`}`;
+  `#${encodeURIComponent(layer.key)}${unit === undefined ? "" : `/${title(layer, unit)}`}`;
 
 function show() {
   const [key, channel] = location.hash.slice(1).split("/");
@@ -89,7 +90,7 @@ function show() {
     $("grid").hidden = $("controls").hidden = !layer;
     $("overview").hidden = Boolean(layer);
     $("name").textContent = layer ? layer.name : "All layers";
-    $("note").textContent = layer ? notes(layer) : `The filters with the highest score of each layer. Choose a layer to see all of them.`;
+    $("note").textContent = layer ? [notes(layer), typicals(layer)].filter(Boolean).join(" · ") : `The filters with the highest score of each layer. Choose a layer to see all of them.`;
     $("overview").replaceChildren(...(layer ? [] : atlas.layers.map(card)));
     fill();
     if (layer) {
@@ -100,7 +101,7 @@ function show() {
     scrollTo(0, 0);
     mark();
   }
-  const unit = layer && channel !== undefined ? layer.channels.indexOf(Number(channel)) : -1;
+  const unit = layer && channel !== undefined ? layer.channels.findIndex((_, unit) => title(layer, unit) === channel) : -1;
   const at = view.shown.indexOf(unit);
   if (at >= 0) detail(at);
   else $("viewer").close();

@@ -16,7 +16,7 @@ function detail(at) {
   $("stage").style.setProperty("--wide", `${Math.max(160, Math.floor(most))}px`);
   $("stage").replaceChildren(picture);
   if (picture.querySelector("canvas")) paint(picture.querySelector("canvas"));
-  $("viewer-name").textContent = `${layer.name} · ${layer.channels[unit]}`;
+  $("viewer-name").textContent = `${layer.name} · ${title(layer, unit)}`;
   const status = make("dd", { className: "tinted", textContent: label(layer, unit) });
   status.style.setProperty("--status", statuses.get(layer.status[unit]).colour);
   $("details").replaceChildren(
@@ -37,7 +37,8 @@ function measure(layer, unit, column) {
     make("dt", { textContent: column.title, title: column.meaning }),
     make("dd", { textContent: column.words[value] || number(value) }),
   ];
-  if (known.length === 0) return [];
+  // Nothing was measured, or it is the same for all.
+  if (known.length === 0 || (column.name === "replicate" && !known.some(Boolean))) return [];
   if (column.words[value] !== undefined) return column.words[value] ? rows : [];
   if (value === null || known.length < 2) return rows;
   const rank = known.filter((other) => other > value).length + 1;

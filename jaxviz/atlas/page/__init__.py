@@ -46,6 +46,7 @@ def render_page(manifest: Manifest, values: Mapping[str, Mapping[str, np.ndarray
                 "name": c.name,
                 "title": c.title,
                 "meaning": c.meaning,
+                "measure": c.measure,
                 "words": {int(k): word for k, word in c.words.items()},
             }
             for c in VALUES
@@ -82,6 +83,10 @@ def _layer(entry: LayerRecord, values: Mapping[str, np.ndarray]) -> dict[str, An
     return {
         **plan.model_dump(mode="json", exclude={"chunk", "compute"}),
         "key": entry.key,
+        "height": plan.tile_size[0],
+        "width": plan.tile_size[1],
+        "size": plan.size_text,
+        "signal": plan.height == 1,
         "seconds": entry.seconds,
         "strips": None if entry.strips is None else entry.strips.model_dump(),
         "status": values[STATUS.name].tolist(),

@@ -11,25 +11,38 @@ from collections.abc import Mapping
 
 import jax
 
+from jaxviz.model.graph import Params, derived_key
 from jaxviz.model.ops.elementwise import activation
 from jaxviz.model.ops.registry import implements
 from jaxviz.spec import Activation, ModelSpec
 
 LEAKY = "leaky"
+_LEAK = "leak"
 _FLAT = frozenset({"relu", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "threshold"})
 
 
 @implements(Activation, LEAKY)
 def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """The activation, with the gradient of the identity wherever it has another value."""
+    """The activation; where it is flat, a share of the identity's gradient passes.
+
+    The share is the weight `leak`, which `with_leak` adds; nothing passes without it.
+    """
     y = activation(op, weights, x)
-    if op.function not in _FLAT:
+    if op.function not in _FLAT or _LEAK not in weights:
         return y
     missing = x - y
-    return y + (missing - jax.lax.stop_gradient(missing))
+    return y + weights[_LEAK] * (missing - jax.lax.stop_gradient(missing))
 
 
 def leaky_forms(spec: ModelSpec, forms: Mapping[str, str]) -> dict[str, str]:
     """The same forms with every activation leaky."""
     names = (node.name for node in spec.nodes if isinstance(node.op, Activation))
     return {**forms, **dict.fromkeys(names, LEAKY)}
+
+
+def with_leak(spec: ModelSpec, params: Params, leak: jax.Array) -> Params:
+    """Weights with the share of the gradient that leaky activations let through, a scalar."""
+    # one number for all channels; with an axis, so that one channel can be asked for
+    share = {_LEAK: leak[None]}
+    nodes = (node for node in spec.nodes if isinstance(node.op, Activation))
+    return {**params, **{derived_key(node): share for node in nodes}}

@@ -90,6 +90,6 @@ def test_channel_numbers_are_readable():
     assert square(16, side=32).label_size >= 11
 
 
-def test_an_image_of_one_row_is_a_band():
+def test_a_signal_has_the_tile_of_its_curve():
     layout = layout_of(LayerPlan(name="a", channels=range(8), height=1, width=200, depth=3))
-    assert (layout.tile_width, layout.tile_height) == (200, 32)
+    assert (layout.tile_width, layout.tile_height) == (200, 96)
