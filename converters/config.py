@@ -135,7 +135,7 @@ def _implied_input(first: Layer, document: dict[str, Any], shape: Any) -> Layer:
         shape,
         build.get("input_shape") if isinstance(build, dict) else None,
     ]
-    if first.network is not None:
+    if first.network is not None and first.class_name != "TimeDistributed":
         inner = {layer.name: layer for layer in first.network.layers}
         places += [
             inner[ref.layer].config.get(key)
@@ -177,6 +177,8 @@ def _layer(
     network = _network(class_name, config, version, shape, depth + 1)
     if not isinstance(config, dict):
         config = {}
+    if class_name == "TimeDistributed":
+        network = _wrapped(config, version, depth + 1)
     name = document.get("name", config.get("name"))
     name = network.name if name is None and network is not None else name
     module = document.get("module")
@@ -196,6 +198,17 @@ def _layer(
         operation=operation,
         custom=custom and not operation,
     )
+
+
+def _wrapped(config: dict[str, Any], version: tuple[int, ...], depth: int) -> Network:
+    """The model inside of a wrapper; a plain layer is made one of its own."""
+    document = _need(config.get("layer"), dict, "the layer in a wrapper")
+    inner = _layer(document, (Call((Ref("step"),)),), version, depth)
+    if inner.network is not None:
+        return inner.network
+    source = Layer("InputLayer", "step" if inner.name != "step" else "steps", {}, (Call(()),))
+    inner = replace(inner, calls=(Call((Ref(source.name),)),))
+    return Network(inner.name, (source, inner), (Ref(source.name),), (Ref(inner.name),), version)
 
 
 def _call(node: Any, names: set[Any]) -> Call:

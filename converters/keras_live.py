@@ -127,12 +127,13 @@ class LiveStore:
         for layer in network.layers:
             if layer.name not in live:
                 continue
-            if layer.network is not None:
-                yield from self._within(live[layer.name], layer.network, slots_of)
+            inner = live[layer.name]
+            if layer.class_name == "TimeDistributed":
+                inner = inner.layer
+            if layer.network is not None and hasattr(inner, "layers"):
+                yield from self._within(inner, layer.network, slots_of)
                 continue
-            variables = [
-                *live[layer.name].trainable_weights, *live[layer.name].non_trainable_weights,
-            ]  # fmt: skip
+            variables = [*inner.trainable_weights, *inner.non_trainable_weights]
             plain[layer.name] = [("", LiveArray(v)) for v in variables]
         leaves = tuple(layer for layer in network.layers if layer.name in plain)
         flat = Network(network.name, leaves, (), (), network.keras)

@@ -6,14 +6,15 @@ Every layer is tried, every problem is collected, and one error names them all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from converters.layers import LayerCall, Slot, UnknownInput, Unsupported, Value, converter_of
-from converters.layers.call import channels_first, in_order, tensors
+from converters.layers.call import Transform, after, channels_first, in_order, tensors
+from converters.layers.timed import over_time, widened
 from converters.network import Layer, Network, Ref
 from converters.weights import Array, Store, Stored
 from jaxviz.bundle import Bundle
@@ -233,11 +234,60 @@ class _Lowering:
                 self._problem(name, layer, "is called as in training")
                 return [self._poison(self._free(name))]
             inner = list(tensors([args, kwargs]))
+            if layer.class_name == "TimeDistributed":
+                return [self._at_every_step(layer, name, inner)]
             outputs = self.network(layer.network, f"{name}/", inner)
             if len(outputs) == 1:
                 return [self._nested_output(outputs[0], name, layer)]
             return outputs
         return self._convert(layer, name, prefix + layer.name, args, kwargs)
+
+    def _at_every_step(self, layer: Layer, name: str, inputs: Sequence[Value]) -> Value:
+        """A TimeDistributed: its model lowered for one step, then widened to all of them."""
+        assert layer.network is not None
+        start, problems = len(self.nodes), len(self.problems)
+        steps: set[int | None] = set()
+        inside = []
+        for value in inputs:
+            if value.known is not None and value.axes != in_order(len(value.known)):
+                self._problem(name, layer, "takes steps that do not come first")
+                return self._poison(self._free(name))
+            steps |= {value.known[0]} if value.known else set()
+            step = None if value.known is None else value.known[1:]
+            inside.append(Value(value.name, step, in_order(len(value.axes) - 1)))
+        outputs = self.network(layer.network, f"{name}/", inside)
+        try:
+            if len(outputs) != 1 or len(steps) > 1:
+                raise Unsupported("does not make one sequence of sequences of one length")
+            self._widen(start, next(iter(steps), None), {v.name: v for v in inside})
+        except Unsupported as error:
+            if len(self.problems) == problems:
+                self._problem(name, layer, str(error))
+            del self.nodes[start:]
+            return self._poison(self._free(name))
+        result = self.values[outputs[0].name] if outputs[0].known is not None else outputs[0]
+        return self._nested_output(result, name, layer)
+
+    def _widen(self, start: int, steps: int | None, step_values: dict[str, Value]) -> None:
+        """Every node from `start` on, made for one step, computes all of them."""
+        at_one_step = self.values | step_values
+        for i, node in enumerate(self.nodes[start:], start=start):
+            shapes = [at_one_step[source].shape for source in node.inputs]
+            value = at_one_step[node.name]
+            timed = over_time(node.op, steps, shapes, value.shape)
+            for role, slot in node.weights.items():
+                if (change := widened(node.op, role)) is not None:
+                    self._change(node.layer, slot, change)
+            self.nodes[i] = node.model_copy(update={"op": timed})
+            axes = (0, *(axis + 1 for axis in value.axes))
+            self.values[node.name] = Value(node.name, (steps, *value.shape), axes)
+
+    def _change(self, key: str, name: str, change: Transform) -> None:
+        """Do something more to an array before it is a weight."""
+        self.slots[key] = [
+            replace(slot, transform=after(slot.transform, change)) if slot.name == name else slot
+            for slot in self.slots[key]
+        ]
 
     def _nested_output(self, value: Value, name: str, layer: Layer) -> Value:
         """The nested model's own name, as another name of its output."""

@@ -134,7 +134,9 @@ def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray
             args, kwargs = node.arguments.fill_in(results)
             if "training" in kwargs:  # augmentation has True as its default
                 kwargs["training"] = False
-        if _is_model(layer):
+        if type(layer).__name__ == "TimeDistributed":
+            computed = _run_steps(layer, _flat([args, kwargs])[0], name, found)
+        elif _is_model(layer):
             computed = _run(layer, _flat([args, kwargs]), f"{name}/", found)
         else:
             computed = _flat(layer(*args, **kwargs))
@@ -142,6 +144,21 @@ def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray
         if len(computed) == 1:
             found[name] = np.asarray(computed[0])
     return [results[id(tensor)] for tensor in graph.outputs]
+
+
+def _run_steps(layer: Any, value: Any, name: str, found: dict[str, np.ndarray]) -> list[Any]:
+    """A TimeDistributed: what is inside of it computes all steps as one batch."""
+    steps = np.asarray(value)
+    folded = _tensor(layer.layer, steps.reshape(-1, *steps.shape[2:]))
+    inside: dict[str, np.ndarray] = {}
+    if _is_model(layer.layer):
+        _run(layer.layer, [folded], f"{name}/", inside)
+    else:
+        inside[f"{name}/{layer.layer.name}"] = np.asarray(layer.layer(folded))
+    found |= {
+        key: array.reshape(*steps.shape[:2], *array.shape[1:]) for key, array in inside.items()
+    }
+    return [layer(value)]
 
 
 class _Popped:

@@ -147,8 +147,11 @@ class ShardedArray:
                 start, left = start + count, left - count
             start -= size
         raw = pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint8), *pieces])
-        values = raw.view(self.dtype).reshape(self.shape).astype(np.float32)
-        return values if self.scale is None else values * self.scale + np.float32(self.low)
+        values = raw.view(self.dtype).reshape(self.shape)
+        if self.scale is None:
+            return values.astype(np.float32)
+        # In float64, as JavaScript does: rounded twice, small weights would be off by 1e-6.
+        return (values * np.float64(self.scale) + self.low).astype(np.float32)
 
 
 class NamedStore:

@@ -182,10 +182,19 @@ class Keras3Store:
             count = used.get(name, 0)
             used[name] = count + 1
             path = f"{container}/{name}_{count}" if count else f"{container}/{name}"
-            if layer.network is not None:
+            if layer.class_name == "TimeDistributed":
+                path += "/layer"
+            if layer.network is not None and self._holds_layers(f"{path}/"):
                 yield from self._within(layer.network, slots_of, f"{path}/")
+            elif layer.network is not None:
+                for leaf in leaves_of([layer]):  # of a wrapped layer there is one with arrays
+                    if slots := slots_of(leaf):
+                        yield leaf, self._of_layer(path, slots)
             elif (slots := slots_of(layer)) is not None:
                 yield layer, self._of_layer(path, slots)
+
+    def _holds_layers(self, prefix: str) -> bool:
+        return any(f"{prefix}{name}" in self._file.groups for name in CONTAINERS)
 
     def _container(self, prefix: str) -> str:
         for name in CONTAINERS:

@@ -12,6 +12,8 @@ from converters.layers import (  # noqa: F401 - each registers its converters
     passthrough,
     pool,
     rearranging,
+    refused,
+    repeating,
     tensorflow_ops,
 )
 from converters.layers.call import LayerCall, Slot, UnknownInput, Unsupported, Value

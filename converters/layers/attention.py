@@ -9,10 +9,22 @@ from typing import Any
 from converters.layers.activation import activated
 from converters.layers.call import LayerCall, Value, in_order
 from converters.layers.registry import converts
-from jaxviz.spec import Activation, Affine, Einsum, EinsumDense, Reshape, Scale, UnitNorm
+from jaxviz.spec import (
+    Activation,
+    Affine,
+    Einsum,
+    EinsumDense,
+    Expand,
+    Merge,
+    Reduce,
+    Reshape,
+    Scale,
+    UnitNorm,
+)
 
 #: For axes that an equation leaves as an ellipsis; Keras' own equations are in lower case.
 _LABELS = "ABCDEFGHIJKL"
+_SOFTMAX = Activation(function="softmax", arguments={"axis": -1.0})
 
 
 @converts("EinsumDense")
@@ -91,26 +103,71 @@ def dot(call: LayerCall) -> Value:
     return call.emit(Reshape(shape=(1,)), product, axes=in_order(1))
 
 
-@converts("Attention")
-def attention(call: LayerCall) -> Value:
-    """Dot-product attention of [query, value] or [query, value, key]; no masks."""
+def _query_value_key(call: LayerCall) -> tuple[Value, Value, Value]:
+    """The inputs of [query, value] or [query, value, key]; no masks."""
     call.ignore("dropout")
-    call.require("score_mode", "dot")
     if len(call.inputs) not in (2, 3):
         call.refuse(f"is called on {len(call.inputs)} tensors")
     query, value, *rest = (call.as_in_keras(v) for v in call.inputs)
-    key = rest[0] if rest else value
     if len(query.shape) != 2:
         call.refuse(f"needs sequences, found shape {query.keras_shape}")
+    return query, value, rest[0] if rest else value
+
+
+@converts("Attention")
+def attention(call: LayerCall) -> Value:
+    """Dot-product attention."""
+    call.require("score_mode", "dot")
+    query, value, key = _query_value_key(call)
     learned = bool(call.option("use_scale", False))
     stage = "unscaled" if learned else "scores"
     scores = call.emit(Einsum(equation="bqd,bkd->bqk"), query, key, stage=stage)
     if learned:
         weights = {"scale": call.weight("scale")}
         scores = call.emit(Scale(shape=()), scores, stage="scores", weights=weights)
-    softmax = Activation(function="softmax", arguments={"axis": -1.0})
-    shares = call.emit(softmax, scores, stage="weights")
+    shares = call.emit(_SOFTMAX, scores, stage="weights")
     return call.emit(Einsum(equation="bqk,bkd->bqd"), shares, value)
+
+
+@converts("AdditiveAttention")
+def additive_attention(call: LayerCall) -> Value:
+    """Attention by the sum of tanh(query + key), with a factor for each term."""
+    query, value, key = _query_value_key(call)
+    every = in_order(3)
+    query = call.emit(Expand(axis=-2), query, stage="query", axes=every)
+    key = call.emit(Expand(axis=-3), key, stage="key", axes=every)
+    terms = call.emit(Merge(kind="add"), query, key, stage="sum")
+    terms = call.emit(Activation(function="tanh"), terms, stage="tanh")
+    if call.option("use_scale", True):
+        weights = {"scale": call.weight("scale")}
+        factors = Scale(shape=(terms.shape[-1],))  # type: ignore[arg-type]
+        terms = call.emit(factors, terms, stage="terms", weights=weights)
+    scores = call.emit(Reduce(kind="sum", axes=(-1,)), terms, stage="scores")
+    shares = call.emit(_SOFTMAX, scores, stage="weights")
+    return call.emit(Einsum(equation="bqk,bkd->bqd"), shares, value)
+
+
+@converts("ops.DotProductAttention")
+def dot_product_attention(call: LayerCall) -> Value:
+    """Attention of several heads as a function: [length, heads, channels]."""
+    call.ignore("flash_attention")
+    query, key, value = (call.as_in_keras(v) for v in call.inputs)
+    for name in ("bias", "mask"):
+        if call.arguments.get(name) is not None:
+            call.refuse(f"has a {name}")
+    factor = call.argument(5, "scale", None)
+    size = query.shape[-1]
+    if len(query.shape) != 3 or size is None or key.shape[-2] != query.shape[-2]:
+        call.refuse(f"needs as many heads in {key.keras_shape} as in {query.keras_shape}")
+    op = Affine(scale=(1 / math.sqrt(size) if factor is None else factor,), offset=(0.0,))  # type: ignore[arg-type]
+    query = call.emit(op, query, stage="scaled")
+    return call.emit(Einsum(equation="bhqk,bkhd->bqhd"), _shares(call, query, key), value)
+
+
+def _shares(call: LayerCall, query: Value, key: Value) -> Value:
+    """How much each position of the query takes of each of the keys', for several heads."""
+    scores = call.emit(Einsum(equation="bqhd,bkhd->bhqk"), query, key, stage="scores")
+    return call.emit(_SOFTMAX, scores, stage="weights")
 
 
 @converts("MultiHeadAttention")
@@ -143,9 +200,7 @@ def multi_head_attention(call: LayerCall) -> Value:
     }  # fmt: skip
     factor = Affine(scale=(1 / math.sqrt(size),), offset=(0.0,))
     scaled = call.emit(factor, projected["query"], stage="query/scaled")
-    scores = call.emit(Einsum(equation="bqhd,bkhd->bhqk"), scaled, projected["key"], stage="scores")
-    softmax = Activation(function="softmax", arguments={"axis": -1.0})
-    shares = call.emit(softmax, scores, stage="weights")
+    shares = _shares(call, scaled, projected["key"])
     context = Einsum(equation="bhqk,bkhd->bqhd")
     seen = call.emit(context, shares, projected["value"], stage="context")
     channels = wanted or query.shape[-1]

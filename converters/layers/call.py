@@ -32,6 +32,15 @@ _REQUIRED = object()
 _LARGEST_AXIS = 1 << 24
 
 
+#: From Keras' array to the one that the spec wants.
+Transform = Callable[[np.ndarray], np.ndarray]
+
+
+def after(first: Transform | None, second: Transform) -> Transform:
+    """Both, one after the other."""
+    return second if first is None else lambda array: second(first(array))
+
+
 class Unsupported(JaxvizError):
     """A layer, or an option of it, that has no exact equivalent; collected by `lower`."""
 
@@ -103,7 +112,7 @@ class Slot:
     trainable: bool = True
     part: str = ""
     number: int | None = None
-    transform: Callable[[np.ndarray], np.ndarray] | None = None
+    transform: Transform | None = None
 
 
 @dataclass
@@ -218,7 +227,7 @@ class LayerCall:
         trainable: bool = True,
         part: str = "",
         number: int | None = None,
-        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+        transform: Transform | None = None,
     ) -> str:
         """Declare the layer's next array; returns its name for `emit`."""
         self.slots.setdefault(name, Slot(name, trainable, part or self.part, number, transform))

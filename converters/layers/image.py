@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converters.layers.call import LayerCall, Value
 from converters.layers.registry import converts
-from jaxviz.spec import Crop, Identity, Pad, Resize
+from jaxviz.spec import Affine, Crop, Identity, Pad, Reduce, Resize
 
 
 @converts("Resizing")
@@ -64,6 +64,32 @@ def random_crop(call: LayerCall) -> Value:
     if _known_size(call, image) != size:
         call.refuse(f"changes the size from {image.shape[:2]} to {size}")
     return call.emit(Identity(), image)
+
+
+@converts("ops.RGBToGrayscale")
+def grayscale(call: LayerCall) -> Value:
+    """The luminance of three colours."""
+    image = call.image(2)
+    if image.shape[-1] == 1:
+        return image
+    weighted = Affine(scale=(0.2989, 0.587, 0.114), offset=(0.0,))
+    parts = call.emit(weighted, image, stage="weighted")
+    return call.emit(Reduce(kind="sum", axes=(-1,), keepdims=True), parts)
+
+
+@converts("ops.PadImages", "ops.CropImages")
+def padded_or_cropped(call: LayerCall) -> Value:
+    """Zeros around an image, or its edges cut off."""
+    image = call.image(2)
+    pads = call.layer.class_name == "PadImages"
+    ending = "padding" if pads else "cropping"
+    call.require("target_height", None)
+    call.require("target_width", None)
+    top, bottom, left, right = (
+        call.option(f"{side}_{ending}", None) or 0 for side in ("top", "bottom", "left", "right")
+    )
+    op = Pad if pads else Crop
+    return call.emit(op(amounts=((top, bottom), (left, right))), image)
 
 
 def _known_size(call: LayerCall, image: Value) -> tuple[int, int]:

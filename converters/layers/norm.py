@@ -12,8 +12,8 @@ from converters.layers.registry import converter_of, converts
 from converters.network import Layer
 from jaxviz.spec import Affine, BatchNorm, GroupNorm, LayerNorm, Scale, UnitNorm
 
-#: Keras' backend.epsilon(): the least standard deviation that Normalization divides by.
-_LEAST_DEVIATION = 1e-7
+#: Keras' backend.epsilon(); also the least standard deviation that Normalization divides by.
+_EPSILON = _LEAST_DEVIATION = 1e-7
 
 
 @converts("BatchNormalization", "SyncBatchNormalization", "BatchNormalizationV1")
@@ -66,6 +66,20 @@ def rms_normalization(call: LayerCall) -> Value:
         around_mean=False,
     )  # fmt: skip
     return call.emit(op, value, weights={"gamma": call.weight("scale")})
+
+
+@converts("ops.LayerNorm", "ops.RMSNorm")
+def normalization_function(call: LayerCall) -> Value:
+    """The same as functions, without learned factors."""
+    value, axes = _normalized_axes(call)
+    rms = call.layer.class_name == "RMSNorm"
+    call.require("rms_scaling", False)
+    epsilon = call.option("epsilon", None)
+    op = LayerNorm(
+        axes=axes, epsilon=_EPSILON if epsilon is None else epsilon, scale=False, center=False,
+        subtract_mean=not rms, around_mean=not rms,
+    )  # fmt: skip
+    return call.emit(op, value)
 
 
 @converts("UnitNormalization")

@@ -26,23 +26,26 @@ from jaxviz.spec import (
 
 _BINARY = {
     "Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Divide": "divide",
-    "TrueDivide": "divide", "Maximum": "maximum", "Minimum": "minimum",
+    "TrueDivide": "divide", "Maximum": "maximum", "Minimum": "minimum", "Fmax": "maximum",
+    "Fmin": "minimum",
 }  # fmt: skip
 _MATH = {
     "Abs": "abs", "Absolute": "abs", "Square": "square", "Sqrt": "sqrt", "Rsqrt": "rsqrt",
     "Reciprocal": "reciprocal", "Exp": "exp", "Expm1": "expm1", "Log": "log", "Log1p": "log1p",
-    "Sin": "sin", "Cos": "cos", "Tan": "tan", "Erf": "erf", "Sign": "sign", "Floor": "floor",
-    "Ceil": "ceil",
+    "Sin": "sin", "Cos": "cos", "Tan": "tan", "Arctan": "arctan", "Sinh": "sinh", "Cosh": "cosh",
+    "Erf": "erf", "Sign": "sign", "Floor": "floor", "Ceil": "ceil", "Trunc": "trunc",
+    "Fabs": "abs",
 }  # fmt: skip
 _ACTIVATIONS = {
     "Relu": "relu", "Relu6": "relu6", "Sigmoid": "sigmoid", "Silu": "silu", "Tanh": "tanh",
     "Softplus": "softplus", "Softsign": "softsign", "Selu": "selu", "Mish": "mish",
     "HardSigmoid": "hard_sigmoid", "HardSilu": "hard_silu", "LogSigmoid": "log_sigmoid",
     "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SparsePlus": "sparse_plus",
+    "SparseSigmoid": "sparse_sigmoid",
 }  # fmt: skip
 _REDUCTIONS = {
     "Mean": "mean", "Sum": "sum", "Max": "max", "Min": "min", "Amax": "max", "Amin": "min",
-    "Prod": "product", "Var": "variance", "Std": "deviation",
+    "Prod": "product", "Var": "variance", "Std": "deviation", "Average": "mean",
 }  # fmt: skip
 
 
@@ -115,6 +118,25 @@ def function(call: LayerCall) -> Value:
     return call.emit(Math(function=_MATH[call.layer.class_name]), call.input)  # type: ignore[arg-type]
 
 
+@converts("ops.Log2", "ops.Log10", "ops.Exp2")
+def other_base(call: LayerCall) -> Value:
+    """Logarithms and powers of another base than e."""
+    value = call.input
+    if call.layer.class_name == "Exp2":
+        natural = call.emit(_affine(np.log([2.0]), np.zeros(1)), value, stage="natural")
+        return call.emit(Math(function="exp"), natural)
+    base = 2.0 if call.layer.class_name == "Log2" else 10.0
+    natural = call.emit(Math(function="log"), value, stage="natural")
+    return call.emit(_affine(1 / np.log([base]), np.zeros(1)), natural)
+
+
+@converts("ops.Round")
+def rounded(call: LayerCall) -> Value:
+    """To whole numbers, halves to even."""
+    call.require("decimals", 0)
+    return call.emit(Math(function="round"), call.input)
+
+
 @converts("ops.Negative")
 def negative(call: LayerCall) -> Value:
     """−x."""
@@ -152,25 +174,43 @@ def activation(call: LayerCall) -> Value:
     return call.emit(operation(call, _ACTIVATIONS[call.layer.class_name], call.input), call.input)
 
 
-@converts("ops.LeakyRelu", "ops.Elu", "ops.Celu", "ops.Gelu")
+#: Activations with an argument, and what it is where it is not stated.
+_WITH_ARGUMENT: dict[str, tuple[str, str, float]] = {
+    "LeakyRelu": ("leaky_relu", "negative_slope", 0.2), "Elu": ("elu", "alpha", 1.0),
+    "Celu": ("celu", "alpha", 1.0), "Gelu": ("gelu", "approximate", 1.0),
+    "HardShrink": ("hard_shrink", "threshold", 0.5), "Squareplus": ("squareplus", "b", 4.0),
+    "SoftShrink": ("soft_shrink", "threshold", 0.5),
+}  # fmt: skip
+
+
+@converts(*(f"ops.{name}" for name in _WITH_ARGUMENT))
 def activation_with_argument(call: LayerCall) -> Value:
     """A built-in activation with one argument."""
-    option, default = {
-        "LeakyRelu": ("negative_slope", 0.2), "Elu": ("alpha", 1.0), "Celu": ("alpha", 1.0),
-        "Gelu": ("approximate", True),
-    }[call.layer.class_name]  # fmt: skip
-    name = {"LeakyRelu": "leaky_relu"}.get(call.layer.class_name, call.layer.class_name.lower())
+    function, option, default = _WITH_ARGUMENT[call.layer.class_name]
     arguments = {option: float(call.argument(1, option, default))}
-    return call.emit(Activation(function=name, arguments=arguments), call.inputs[0])  # type: ignore[arg-type]
+    return call.emit(Activation(function=function, arguments=arguments), call.inputs[0])  # type: ignore[arg-type]
 
 
-@converts("ops.Softmax", "ops.LogSoftmax")
-def softmax(call: LayerCall) -> Value:
-    """Shares along one axis."""
+@converts("ops.Threshold")
+def threshold(call: LayerCall) -> Value:
+    """Values above a threshold as they are, another value for the rest."""
+    names = ("threshold", "default_value")
+    arguments = {name: float(call.argument(i, name)) for i, name in enumerate(names, start=1)}
+    return call.emit(Activation(function="threshold", arguments=arguments), call.inputs[0])
+
+
+_ALONG_AXIS = {
+    "Softmax": "softmax", "LogSoftmax": "log_softmax", "Sparsemax": "sparsemax", "Glu": "glu",
+}  # fmt: skip
+
+
+@converts(*(f"ops.{name}" for name in _ALONG_AXIS))
+def activation_along_axis(call: LayerCall) -> Value:
+    """Shares along one axis, or one half of it gated by the other."""
     value = call.inputs[0]
-    name = "softmax" if call.layer.class_name == "Softmax" else "log_softmax"
+    function = _ALONG_AXIS[call.layer.class_name]
     axis = float(value.axis(call.argument(1, "axis", -1)))
-    return call.emit(Activation(function=name, arguments={"axis": axis}), value)  # type: ignore[arg-type]
+    return call.emit(Activation(function=function, arguments={"axis": axis}), value)  # type: ignore[arg-type]
 
 
 @converts("ops.Normalize")
@@ -192,16 +232,31 @@ def reduction(call: LayerCall) -> Value:
     )  # fmt: skip
 
 
-def reduce(call: LayerCall, kind: str, axis: Any, keepdims: Any) -> Value:
-    """Emit a reduction of the first input over Keras' axes."""
-    value = call.inputs[0]
+@converts("ops.Norm")
+def norm(call: LayerCall) -> Value:
+    """The length along some axes."""
+    call.require("ord", None, 2)
+    square = call.emit(Math(function="square"), call.input, stage="square")
+    axis, keepdims = call.option("axis", None), call.option("keepdims", False)
+    if isinstance(axis, list) and len(axis) > 1 and call.option("ord", None) is not None:
+        call.refuse(f"takes the matrix norm over axes {axis}")
+    total = reduce(call, "sum", axis, keepdims, square, stage="sum")
+    return call.emit(Math(function="sqrt"), total)
+
+
+def reduce(
+    call: LayerCall, kind: str, axis: Any, keepdims: Any, value: Value | None = None,
+    stage: str = "",
+) -> Value:  # fmt: skip
+    """Emit a reduction of a value, by default the first input, over Keras' axes."""
+    value = call.inputs[0] if value is None else value
     listed = axis if isinstance(axis, list) else [axis]
     if not listed or any(type(a) is not int for a in listed) or 0 in listed:
         call.refuse(f"axis={axis!r} takes the images of a batch together")
     if not keepdims:
         value = call.as_in_keras(value)
     op = Reduce(kind=kind, axes=tuple(value.axis(a) for a in listed), keepdims=bool(keepdims))  # type: ignore[arg-type]
-    return call.emit(op, value)
+    return call.emit(op, value, stage=stage)
 
 
 @converts("ops.Einsum")

@@ -1,4 +1,4 @@
-"""Layers that do nothing at inference, and layers that never can be converted."""
+"""Layers that do nothing at inference."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from jaxviz.spec import Identity
     "RandomGrayscale", "RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective",
     "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
     "RandomTranslation", "RandomWidth", "RandomZoom", "RandAugment", "AugMix", "MixUp", "CutMix",
+    "Equalization", "Solarization",
 )  # fmt: skip
 def training_only(call: LayerCall) -> Value:
     """Active in training alone."""
@@ -22,15 +23,3 @@ def training_only(call: LayerCall) -> Value:
     if not call.keras2:  # at inference Keras 3 overrides what a call says; Keras 2 obeys it
         call.ignore("training")
     return call.emit(Identity(), call.input)
-
-
-@converts("Lambda")
-def lambda_layer(call: LayerCall) -> Value:
-    """Refused: it is Python code."""
-    return call.refuse("holds Python code, which a spec cannot store")
-
-
-@converts("Masking")
-def masking(call: LayerCall) -> Value:
-    """Refused: a mask travels beside the tensor and changes what later layers compute."""
-    return call.refuse("masks what follows, which a spec has no way to say")

@@ -7,13 +7,22 @@ from converters.layers.registry import converts
 from jaxviz.spec import GlobalPool, Pool
 
 
+@converts("ops.MaxPool", "ops.AveragePool")
+def pooling_function(call: LayerCall) -> Value:
+    """The same as a function: `ops.max_pool(x, 2)`."""
+    return _pooling(call, len(call.input.shape) - 1)
+
+
 @converts(
     "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
 )  # fmt: skip
 def pooling(call: LayerCall) -> Value:
     """Maximum or average over a window; by default windows do not overlap."""
-    rank = call.numbered()
+    return _pooling(call, call.numbered())
+
+
+def _pooling(call: LayerCall, rank: int) -> Value:
     image = call.image(rank)
     window = call.sizes("pool_size", rank, 2)
     padding = call.option("padding", "valid")

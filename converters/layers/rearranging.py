@@ -111,6 +111,16 @@ def concatenate(call: LayerCall) -> Value:
     return call.emit(Concatenate(axis=values[0].axis(call.argument(1, "axis", -1))), *values)
 
 
+@converts("ops.Hstack", "ops.Dstack")
+def joined_by_name(call: LayerCall) -> Value:
+    """Tensors joined along the first, or second, axis after the batch."""
+    values = aligned(call)
+    axis = 1 if call.layer.class_name == "Hstack" else 2
+    if axis >= len(values[0].shape) + 1:
+        call.refuse(f"joins along the batch axis of shape {values[0].keras_shape}")
+    return call.emit(Concatenate(axis=values[0].axis(axis)), *values)
+
+
 @converts("ops.Stack")
 def stack(call: LayerCall) -> Value:
     """Tensors joined along a new axis."""
@@ -137,6 +147,40 @@ def split(call: LayerCall) -> list[Value]:
     return parts(call, call.argument(1, "indices_or_sections"), call.argument(2, "axis", 0))
 
 
+@converts("ops.ArraySplit")
+def uneven_split(call: LayerCall) -> list[Value]:
+    """A tensor cut into so many parts, the first of which may be one longer."""
+    count, axis = call.option("indices_or_sections"), call.option("axis", 0)
+    size = call.input.shape[call.input.axis(axis)]
+    if type(count) is not int or size is None or not 0 < count <= size:
+        return parts(call, count, axis)
+    longer = size % count
+    places = [i * (size // count) + min(i, longer) for i in range(1, count)]
+    return parts(call, places, axis)
+
+
+@converts("ops.Unstack")
+def unstack(call: LayerCall) -> list[Value]:
+    """The slices along an axis, without it."""
+    axis = call.option("axis", 0)
+    value = call.as_in_keras(call.input)
+    size, place = value.shape[value.axis(axis)], value.axis(axis)
+    call.require("num", None, size)
+    if size is None or size > _MOST_PARTS:
+        return call.refuse(f"makes {size} tensors of one")
+    every: list[Any] = [(None, None, 1)] * len(value.shape)
+    results = []
+    for i in range(size):
+        bounds = [*every[: place + len(every)], (i, i + 1, 1), *every[place + len(every) + 1 :]]
+        thin = call.emit(Slice(bounds=tuple(bounds)), value, stage=f"{i}/slice")
+        results.append(call.emit(Squeeze(axis=place), thin, stage=str(i)))
+    return results
+
+
+#: No real network cuts a tensor into more.
+_MOST_PARTS = 4096
+
+
 def parts(call: LayerCall, sections: Any, axis: int) -> list[Value]:
     """Emit slices: so many equal parts, or parts between these places."""
     value = call.inputs[0]
@@ -148,7 +192,7 @@ def parts(call: LayerCall, sections: Any, axis: int) -> list[Value]:
         places = [0, *sections, size]
     else:
         return call.refuse(f"cannot cut {size} positions into {sections!r}")
-    if len(places) > 1 + 4096:
+    if len(places) > 1 + _MOST_PARTS:
         call.refuse(f"cuts into {len(places) - 1} parts")
     every = [(None, None, 1)] * len(value.shape)
     results = []
@@ -159,11 +203,11 @@ def parts(call: LayerCall, sections: Any, axis: int) -> list[Value]:
     return results
 
 
-@converts("ops.Flip")
+@converts("ops.Flip", "ops.Fliplr")
 def flip(call: LayerCall) -> Value:
     """The order along some axes turned round."""
     value = call.input
-    axis = call.option("axis", None)
+    axis = 1 if call.layer.class_name == "Fliplr" else call.option("axis", None)
     listed = axis if isinstance(axis, list) else [axis]
     if any(type(a) is not int for a in listed):
         return call.refuse(f"axis={axis!r} takes in the batch")
@@ -171,6 +215,25 @@ def flip(call: LayerCall) -> Value:
     for a in listed:
         bounds[value.axis(a)] = (None, None, -1)
     return call.emit(Slice(bounds=tuple(bounds)), value)
+
+
+@converts("ops.Slice")
+def slice_from(call: LayerCall) -> Value:
+    """So many positions from a start along every axis, the batch taken whole."""
+    start, shape = call.argument(1, "start_indices"), call.option("shape")
+    value = call.as_in_keras(call.inputs[0])
+    if not _numbers(start, len(value.shape) + 1) or not _numbers(shape, len(value.shape) + 1):
+        return call.refuse(f"takes {shape!r} from {start!r}")
+    if start[0] != 0 or shape[0] != -1:
+        call.refuse("takes only some images of the batch")
+    bounds = tuple(
+        (a, None if n == -1 else a + n, 1) for a, n in zip(start[1:], shape[1:], strict=True)
+    )
+    return call.emit(Slice(bounds=bounds), value)
+
+
+def _numbers(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(type(n) is int for n in value)
 
 
 @converts("ops.GetItem")

@@ -15,8 +15,21 @@ ConverterT = TypeVar("ConverterT", bound=Converter)
 
 #: Keras' own classes, and as `ops.NAME` its functions in a graph.
 CONVERTERS: dict[str, Converter] = {}
+#: Why those of them that cannot be converted cannot.
+REFUSED: dict[str, str] = {}
 #: Classes that users have registered; they come first.
 CUSTOM: dict[str, Converter] = {}
+
+
+def refuses(reason: str, *class_names: str) -> None:
+    """Register why these Keras classes cannot be converted."""
+
+    def converter(call: LayerCall) -> Value:
+        return call.refuse(reason)
+
+    for name in class_names:
+        REFUSED[name] = reason
+        CONVERTERS[name] = converter
 
 
 def converter_of(layer: Layer) -> Converter | None:

@@ -16,6 +16,7 @@ from converters.layers.elementwise import aligned
 from converters.layers.operations import combine, reduce
 from converters.layers.rearranging import indexed, padded, parts, permuted, reshaped, stacked
 from converters.layers.registry import converts
+from converters.layers.repeating import depth_to_space, space_to_depth
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -24,8 +25,6 @@ from jaxviz.spec import (
     Expand,
     Identity,
     Math,
-    Permute,
-    Reshape,
     Resize,
     Squeeze,
     UnitNorm,
@@ -245,20 +244,13 @@ def _identity(call: LayerCall) -> Value:
     return call.emit(Identity(), call.inputs[0])
 
 
-def _depth_to_space(call: LayerCall) -> Value:
-    """Blocks of channels laid out as blocks of pixels: [h, w, b, b, c] → [h, b, w, b, c]."""
+def _depth_and_space(call: LayerCall) -> Value:
+    """Blocks of channels as blocks of pixels, or back."""
     value, block = call.as_in_keras(call.inputs[0]), call.argument(1, "block_size")
     if call.argument(2, "data_format", "NHWC") != "NHWC" or len(value.shape) != 3:
         return call.refuse("works on another layout than NHWC")
-    height, width, depth = value.shape
-    if None in (height, width, depth) or type(block) is not int or depth % block**2:  # type: ignore[operator]
-        return call.refuse(f"cannot lay out shape {value.shape} in blocks of {block!r}")
-    channels = depth // block**2  # type: ignore[operator]
-    shape: Any = (height, width, block, block, channels)
-    value = call.emit(Reshape(shape=shape), value, stage="blocks", axes=in_order(5))
-    value = call.emit(Permute(order=(0, 2, 1, 3, 4)), value, stage="rows")
-    result: Any = (height * block, width * block, channels)  # type: ignore[operator]
-    return call.emit(Reshape(shape=result), value, axes=in_order(3))
+    convert = depth_to_space if "depth_to_space" in _function(call) else space_to_depth
+    return convert(call, value, block)
 
 
 _FUNCTIONS: dict[str, Callable[[LayerCall], Value | list[Value]]] = {
@@ -285,5 +277,5 @@ _FUNCTIONS: dict[str, Callable[[LayerCall], Value | list[Value]]] = {
     ),
     "linalg.matmul": _matmul,
     "cast": _cast,
-    "nn.depth_to_space": _depth_to_space,
+    **dict.fromkeys(("nn.depth_to_space", "nn.space_to_depth"), _depth_and_space),
 }

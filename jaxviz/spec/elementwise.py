@@ -12,7 +12,7 @@ from jaxviz.spec.op import Op, Shape, known
 #: Keras' built-in activations. `hard_sigmoid_keras2` is clip(x/5 + 1/2); Keras 3 has x/6.
 ActivationName = Literal[
     "linear", "relu", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish",
-    "sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "hard_silu", "log_sigmoid",
+    "sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "sparse_sigmoid", "hard_silu", "log_sigmoid",
     "tanh", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink",
     "softplus", "softsign", "squareplus", "sparse_plus", "exponential", "threshold",
     "softmax", "log_softmax", "sparsemax", "glu",
@@ -136,7 +136,8 @@ class Math(Op):
     channelwise: ClassVar[bool] = True
     function: Literal[
         "abs", "square", "sqrt", "rsqrt", "reciprocal", "exp", "expm1", "log", "log1p",
-        "sin", "cos", "tan", "erf", "sign", "floor", "ceil", "power", "clip",
+        "sin", "cos", "tan", "arctan", "sinh", "cosh", "erf", "sign", "floor", "ceil", "round",
+        "trunc", "power", "clip",
     ]  # fmt: skip
     arguments: dict[Literal["exponent", "minimum", "maximum"], float] = Field(default_factory=dict)
 

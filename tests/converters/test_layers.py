@@ -122,7 +122,7 @@ ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "sigmoid",
     "hard_sigmoid", "hard_silu", "log_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "hard_shrink",
     "soft_shrink", "softplus", "softsign", "squareplus", "sparse_plus", "exponential", "softmax",
-    "log_softmax", "sparsemax", "glu", "linear",
+    "log_softmax", "sparsemax", "glu", "linear", "sparse_sigmoid", "swish", "hard_swish",
 )  # fmt: skip
 
 
@@ -172,6 +172,8 @@ def test_attention(keras: Any, parity: Any) -> None:
     outputs = [
         layers.Attention()([query, value]),
         layers.Attention(use_scale=True)([query, value, key]),
+        layers.AdditiveAttention()([query, value, key]),
+        layers.AdditiveAttention(use_scale=False)([query, value]),
     ]
     parity(keras.Model([query, value, key], outputs))
 
@@ -198,7 +200,13 @@ def test_functions_in_a_graph(keras: Any, parity: Any) -> None:
         ops.reciprocal(y + 1.0), ops.clip(x, -0.5, 0.5), ops.relu(x), ops.relu6(x * 9.0),
         ops.leaky_relu(x), ops.elu(x, alpha=0.5), ops.gelu(x, approximate=False), ops.gelu(x),
         ops.softmax(x, axis=1), ops.log_softmax(x), ops.silu(x), ops.hard_sigmoid(x),
-        ops.hard_silu(x), ops.normalize(x, axis=-1), ops.tanh(x),
+        ops.hard_silu(x), ops.normalize(x, axis=-1), ops.tanh(x), ops.glu(x), ops.sparsemax(x),
+        ops.hard_shrink(x, 0.3), ops.soft_shrink(x), ops.squareplus(x, 3), ops.sparse_sigmoid(x),
+        ops.threshold(x, 0.1, 0.2), ops.log2(y), ops.log10(y), ops.exp2(x), ops.round(x * 3.0),
+        ops.trunc(x * 3.0), ops.arctan(x), ops.sinh(x), ops.cosh(x), ops.average(x, axis=1),
+        ops.norm(x, axis=-1), ops.norm(x, axis=(1, 2), keepdims=True), ops.layer_normalization(x),
+        ops.rms_normalization(x), ops.max_pool(x, 2, padding="same"),
+        ops.average_pool(x, (2, 3), strides=1),
         ops.mean(x, axis=(1, 2), keepdims=True), ops.max(x, axis=-1), ops.sum(x, axis=[1]),
         ops.var(x, axis=(1, 2)), ops.std(x, axis=-1, keepdims=True), ops.min(x, axis=2),
     ]  # fmt: skip
@@ -218,7 +226,13 @@ def test_functions_that_move_values_in_a_graph(keras: Any, parity: Any) -> None:
         ops.pad(x, [[0, 0], [1, 2], [3, 4], [0, 0]]), ops.image.resize(x, (5, 7)),
         ops.einsum("bhwc,bhwd->bcd", x, x), ops.matmul(x, ops.swapaxes(x, -1, -2)),
         ops.reshape(ops.transpose(blocks, (0, 1, 4, 2, 3)), (-1, 24, 8)),
-        ops.reshape(x, (-1, 8 * 4 * 6)),
+        ops.reshape(x, (-1, 8 * 4 * 6)), ops.tile(x, (1, 2, 1, 3)), ops.repeat(x, 2, axis=1),
+        ops.repeat(x, 3, axis=-1), ops.roll(x, 1, axis=2), ops.roll(x, -2, axis=-1),
+        *ops.unstack(x, axis=2), *ops.array_split(x, 4, axis=-1), ops.hstack([x, x]),
+        ops.dstack([x, x]), ops.fliplr(x), ops.depth_to_space(ops.tile(x, (1, 1, 1, 2)), 2),
+        ops.space_to_depth(x, 2), ops.image.pad_images(x, 1, 2, 3, 4),
+        ops.image.crop_images(x, 1, 1, 1, 1), ops.image.rgb_to_grayscale(x[..., :3]),
+        ops.dot_product_attention(x, x, x), ops.slice(x, (0, 1, 0, 2), (-1, 3, 2, 4)),
     ]  # fmt: skip
     parity(keras.Model(x, outputs))
 
@@ -254,13 +268,18 @@ def test_layers_of_keras_applications(keras: Any, parity: Any) -> None:
 def test_augmentation_does_nothing_at_inference(keras: Any, parity: Any) -> None:
     layers = keras.layers
     x = keras.layers.Input((8, 8, 3))
-    names = [
-        "RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation",
-        "RandomZoom", "RandomShear",
-    ]  # fmt: skip
-    arguments = {"RandomFlip": ["horizontal"], "RandomTranslation": [0.1, 0.1]}
-    outputs = [getattr(layers, name)(*arguments.get(name, [0.1]))(x) for name in names]
-    parity(keras.Model(x, outputs))
+    names = [name for name in vars(layers) if name.startswith("Random") and name != "RandomCrop"]
+    arguments: dict[str, list[Any]] = {
+        "RandomFlip": ["horizontal"], "RandomTranslation": [0.1, 0.1], "RandomHeight": [0.1],
+        "RandomPosterization": [4], "RandomErasing": [], "RandomGaussianBlur": [],
+        "RandomElasticTransform": [], "RandomPerspective": [], "RandomColorJitter": [],
+        "RandomGrayscale": [], "RandomInvert": [],
+    }  # fmt: skip
+    augmentations = [getattr(layers, name)(*arguments.get(name, [0.1])) for name in names]
+    augmentations += [layers.Solarization(0.1, 0.1), layers.RandAugment()]
+    augmentations += [layers.AugMix()]
+    assert len(augmentations) > 20
+    parity(keras.Model(x, [layer(x) for layer in augmentations]))
 
 
 @pytest.mark.filterwarnings("ignore:.*rms_scaling:UserWarning")

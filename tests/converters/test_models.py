@@ -237,3 +237,61 @@ def test_a_nested_model_in_training_mode_is_refused() -> None:
     assert verify(
         converters.from_keras(model := tf_keras.Model(image, core(image, training=False))), model
     ).passed
+
+
+@pytest.fixture
+def over_time(keras: Any) -> Any:
+    """A convolutional network and single layers, each at every step of a sequence."""
+    layers = keras.layers
+    core = keras.Sequential(
+        [
+            layers.Input((7, 6, 3)),
+            layers.Conv2D(4, 3, padding="same", strides=2, name="conv"),
+            layers.BatchNormalization(name="bn"),
+            layers.PReLU(shared_axes=[1], name="prelu"),
+            layers.SeparableConv2D(4, 2, name="separable"),
+            layers.MaxPooling2D(2, strides=1, padding="same", name="pool"),
+            layers.ZeroPadding2D(((0, 1), (1, 0)), name="pad"),
+            layers.Conv2DTranspose(3, 2, strides=2, name="transposed"),
+            layers.UpSampling2D(2, interpolation="bilinear", name="up"),
+            layers.GlobalAveragePooling2D(keepdims=True, name="mean"),
+            layers.Flatten(name="flat"),
+            layers.Dense(5, activation="softmax", name="dense"),
+        ],
+        name="core",
+    )
+    video = layers.Input((4, 7, 6, 3), name="video")
+    maps = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu", name="c"), name="maps")
+    flat = layers.TimeDistributed(layers.Flatten(), name="flat")
+    outputs = [
+        layers.TimeDistributed(core, name="steps")(video),
+        layers.Dense(2, name="end")(layers.Flatten()(flat(maps(video)))),
+    ]
+    return keras.Model(video, outputs, name="net")
+
+
+def test_time_distributed_layers_and_models(over_time: Any, parity: Any) -> None:
+    report = parity(over_time)
+    assert {"maps", "maps/c", "steps", "steps/conv", "steps/dense"} <= {r.name for r in report.rows}
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_time_distributed_in_a_file(
+    ending: str, over_time: Any, randomised: Any, tmp_path: Any
+) -> None:
+    randomised(over_time).save(tmp_path / f"net{ending}")
+    report = verify(converters.convert_file(tmp_path / f"net{ending}"), over_time)
+    assert report.passed, str(report)
+
+
+def test_what_cannot_be_computed_at_every_step_is_named(keras: Any) -> None:
+    layers = keras.layers
+    video = layers.Input((4, 5, 6, 6))
+    layer = layers.TimeDistributed(layers.GroupNormalization(2, name="norm"), name="steps")
+    with pytest.raises(
+        ConversionError, match="steps  TimeDistributed: cannot compute 'group_norm'"
+    ):
+        converters.from_keras(keras.Model(video, layer(video)))
+    recurrent = layers.TimeDistributed(layers.LSTM(2, name="lstm"), name="steps")
+    with pytest.raises(ConversionError, match="steps/lstm  LSTM: is recurrent"):
+        converters.from_keras(keras.Model(video, recurrent(layers.Reshape((4, 5, 36))(video))))
