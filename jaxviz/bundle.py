@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from jaxviz.errors import ModelFileError, SpecError
+from jaxviz.errors import JaxvizError, ModelFileError, SpecError
 from jaxviz.names import encode
 from jaxviz.spec import ModelSpec, Source
 
@@ -31,6 +34,10 @@ SPEC_FILE = "spec.json"
 WEIGHTS_FOLDER = "weights"
 PROBES_FILE = "probes.npz"
 _LARGEST_SPEC = 64 << 20
+#: Compression makes arrays larger than their files, but not without bound.
+_LEAST_ALLOWANCE, _LARGEST_RATIO = 256 << 20, 20
+#: Probes are an input or two, and a few numbers a layer.
+_LARGEST_PROBE = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -132,10 +139,20 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     path = Path(path)
     if not is_bundle(path):
         raise ModelFileError(f"{str(path)!r} is not a bundle: it has no {SPEC_FILE}")
+    _check_files(path)
     spec = _read_spec(path / SPEC_FILE)
     weights = _read_weights(path / WEIGHTS_FOLDER, spec)
     check_weights(spec, weights)
     return Bundle(spec, weights, _read_probes(path / PROBES_FILE, spec))
+
+
+def _check_files(folder: Path) -> None:
+    """Plain files alone: a link could lead anywhere, and a pipe be read forever."""
+    for file in folder.rglob("*"):
+        if file.is_symlink() or not (file.is_file() or file.is_dir()):
+            raise ModelFileError(
+                f"{str(folder)!r} holds {file.name!r}, which is neither a file nor a folder"
+            )
 
 
 def _read_spec(file: Path) -> ModelSpec:
@@ -168,25 +185,68 @@ def _read_weights(folder: Path, spec: ModelSpec) -> Weights:
 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            stated = dict(checkpointer.metadata(folder.absolute()).item_metadata)
+            check_weights(spec, _by_layer(spec, stated))
+            _check_sizes(folder, stated)
             restored = checkpointer.restore(folder.absolute())
+    except JaxvizError:
+        raise
     except Exception as error:  # Orbax and TensorStore raise a score of types on damaged folders
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(f"the weights in {str(folder)!r} cannot be read: {first}") from error
-    weights: dict[str, dict[str, np.ndarray]] = {}
+    return {
+        layer: {name: np.asarray(array) for name, array in arrays.items()}
+        for layer, arrays in _by_layer(spec, restored).items()
+    }
+
+
+def _by_layer(spec: ModelSpec, stored: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is stored for each weight of the spec."""
+    found: dict[str, dict[str, Any]] = {}
     for node in spec.nodes:
         for name in node.weights.values():
             key = f"{encode(node.layer)}.{encode(name)}"
-            if key in restored:
-                weights.setdefault(node.layer, {})[name] = np.asarray(restored[key])
-    return weights
+            if key in stored:
+                found.setdefault(node.layer, {})[name] = stored[key]
+    return found
+
+
+def _check_sizes(folder: Path, stated: Mapping[str, Any]) -> None:
+    """Nothing is allocated for arrays that claim more than their files can hold."""
+    held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    claimed = sum(math.prod(array.shape) * array.dtype.itemsize for array in stated.values())
+    if claimed > max(_LEAST_ALLOWANCE, _LARGEST_RATIO * held):
+        raise ModelFileError(
+            f"the weights in {str(folder)!r} claim {claimed} bytes, their files hold {held}"
+        )
 
 
 def _read_probes(file: Path, spec: ModelSpec) -> Mapping[str, np.ndarray] | None:
     if not file.is_file():
         return None
     try:
+        with zipfile.ZipFile(file) as archive:
+            for info in archive.infolist():
+                if info.file_size > _LARGEST_PROBE:
+                    raise ValueError(f"{info.filename} claims {info.file_size} bytes")
+                with archive.open(info) as member:
+                    _check_header(member, info.file_size)
         with np.load(file, allow_pickle=False) as stored:
             names = [*(i.name for i in spec.inputs), *spec.layer_names]
             return {name: stored[encode(name)] for name in names if encode(name) in stored}
-    except (ValueError, OSError, KeyError) as error:
+    except (
+        ValueError, OSError, KeyError, EOFError, NotImplementedError, RuntimeError,
+        zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise ModelFileError(f"the probes in {str(file)!r} cannot be read: {error}") from error
+
+
+def _check_header(member: IO[bytes], size: int) -> None:
+    """Raise ValueError unless an array's header claims what its file holds."""
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+    if read is None:
+        raise ValueError(f"an array is stored as version {version}")
+    shape, _, dtype = read(member)
+    if dtype.kind != "f" or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"an array claims shape {shape} of {dtype} in {size} bytes")
