@@ -253,7 +253,9 @@ class LayerCall:
         """
         known = None
         if all(value.known is not None for value in inputs):
-            known = op.output_shape(*(value.shape for value in inputs))
+            shapes = [value.shape for value in inputs]
+            known = op.output_shape(*shapes)
+            op.weight_shapes(*shapes)  # that there can be such weights
             if any(n is not None and n > _LARGEST_AXIS for n in known):
                 self.refuse(f"makes an axis of {max(n or 0 for n in known)} positions")
         name = f"{self.base}/{stage}" if stage else self.base

@@ -41,6 +41,8 @@ class Activation(Op):
             return shape
         axis = int(self.arguments.get("axis", -1))
         size = known(shape[axis], "the axis that glu halves")
+        if size % 2:
+            raise SpecError(f"glu cannot halve an axis of {size} positions")
         halved = list(shape)
         halved[axis] = size // 2
         return tuple(halved)

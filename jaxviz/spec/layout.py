@@ -254,4 +254,5 @@ class RepeatVector(Op):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """One axis more."""
+        need_rank(inputs[0], 0, self.op)
         return (self.times, known(inputs[0][0], "the repeated vector"))

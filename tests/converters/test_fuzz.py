@@ -1,6 +1,7 @@
 """Whatever is done to a model file, it converts or ends in a JaxvizError, and soon.
 
-500 cases by default; `--slow` (the marker) runs 10,000. Each is reproduced by its seed.
+500 cases by default; `pytest tests/converters/test_fuzz.py -m slow` runs 10,000. Each is
+reproduced by its number and seed, and none may take more than a minute or a gigabyte.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import resource
 import shutil
 import tempfile
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -30,6 +34,7 @@ from jaxviz import bundle as bundles
 from jaxviz.errors import JaxvizError
 from jaxviz.spec import Source
 
+KERAS1 = Path(__file__).parents[1] / "specimens" / "keras1_last.h5"
 #: No case may take longer; a spinning HDF5 library is stopped after 5 seconds of its time.
 LONGEST = 60.0
 LARGEST = 1 << 30
@@ -63,7 +68,10 @@ def specimens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.Model(image, x, name="net")
     model.save(folder / "net.keras")
     model.save(folder / "net.h5")
-    bundles.save(converters.convert_file(folder / "net.keras"), folder / "net.bundle")
+    shutil.copy(KERAS1, folder / "keras1.h5")
+    bundle = converters.convert_file(folder / "net.keras")
+    probes = {"image": np.ones((1, 8, 8, 3), np.float32), "shared": np.ones(9, np.float32)}
+    bundles.save(replace(bundle, probes=probes), folder / "net.bundle")
     _tensorflow_js(converters.convert_file(folder / "net.keras"), model, folder / "tfjs")
     return folder
 
@@ -157,6 +165,58 @@ def _config_in_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
     return convert(changed, store, Source(file="net.keras"))
 
 
+def _members_of_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    """Members lost, doubled, renamed, exchanged, or with other content."""
+    with zipfile.ZipFile(specimens / "net.keras") as archive:
+        members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    at = rng.randrange(len(members))
+    name, content = members[at]
+    kind = rng.randrange(5)
+    if kind == 0:
+        del members[at]
+    elif kind == 1:
+        members[at] = (rng.choice(["../config.json", "/etc/passwd", "", name.upper()]), content)
+    elif kind == 2:
+        members[at] = (name, members[rng.randrange(len(members))][1])
+    elif kind == 3:
+        members[at] = (name, mutate_bytes(content, rng))
+    else:
+        members.append((name, content))
+    method = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+    with warnings.catch_warnings(), zipfile.ZipFile(folder / "a.keras", "w", method) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # of a name that comes twice
+        for name, content in members:
+            archive.writestr(name or "x", content)
+    return converters.convert_file(folder / "a.keras")
+
+
+def _tree_of_hdf5(specimens: Path, folder: Path, rng: random.Random) -> Any:
+    """Groups, arrays and attributes removed, or replaced by others; the file itself is sound."""
+    path = folder / "a.h5"
+    shutil.copy(specimens / rng.choice(["net.h5", "keras1.h5"]), path)
+    with h5py.File(path, "r+") as file:
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            names = ["/"]
+            file.visit(names.append)
+            name = rng.choice(names)
+            if rng.random() < 0.4:
+                attributes = file[name].attrs
+                key = rng.choice([*attributes, "weight_names", "layer_names", "keras_version"])
+                attributes[key] = rng.choice(ATTRIBUTES)
+            elif name != "/":
+                del file[name]
+                if rng.random() < 0.7:
+                    shape = tuple(rng.choice([0, 1, 3, 4, 8]) for _ in range(rng.randrange(6)))
+                    file[name] = np.zeros(shape, rng.choice(["f4", "f2", "i8", "S3", "c8", "?"]))
+    return converters.convert_file(path)
+
+
+ATTRIBUTES: tuple[Any, ...] = (
+    "", "1.2.2", "2.0", "9" * 99, 7, -1.5, np.zeros(0), np.array(["a", "b"], "S"), b"\xff\xfe",
+    "{", '{"class_name": "Sequential", "config": []}', np.array(["../x"], "S"), np.zeros((3, 3)),
+)  # fmt: skip
+
+
 _CACHE: dict[Path, tuple[Network, Any, Source]] = {}
 
 
@@ -221,18 +281,22 @@ def _tensors(value: Any) -> list[Any]:
 CASES: tuple[tuple[Case, int], ...] = (
     (_config_in_zip, 160),
     (_random_graph, 60),
-    (_tensorflow_js_json, 100),
-    (_tensorflow_js_bytes, 50),
-    (_bytes_of("net.keras"), 40),
-    (_bytes_of("net.h5"), 40),
+    (_tensorflow_js_json, 80),
+    (_tensorflow_js_bytes, 40),
+    (_bytes_of("net.keras"), 25),
+    (_bytes_of("net.h5"), 25),
+    (_bytes_of("keras1.h5"), 10),
+    (_members_of_zip, 20),
+    (_tree_of_hdf5, 30),
     (_bundle_spec, 30),
     (_bundle_bytes, 20),
 )
 
 
 def _peak() -> int:
-    """The most memory that this process has ever taken, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    """The most memory that this process, or one that it has started, has ever taken, in bytes."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(who).ru_maxrss for who in whose) << 10
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +310,7 @@ def run(specimens: Path, tmp_path: Path, factor: int) -> dict[str, int]:
     """Every case `factor` times as often as listed; returns how they ended."""
     ended, failures = {"converted": 0, "refused": 0}, []
     _cached(specimens)
-    before = _peak()
+    before = peak = _peak()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     tempfile.tempdir = str(temporary)
@@ -264,10 +328,13 @@ def run(specimens: Path, tmp_path: Path, factor: int) -> dict[str, int]:
                 failures.append(f"case {number}, seed {seed}: {error!r}")
             if time.monotonic() - begin > LONGEST:
                 failures.append(f"case {number}, seed {seed}: takes too long")
+            if _peak() - peak > LARGEST:
+                failures.append(f"case {number}, seed {seed}: takes {_peak() - peak} bytes")
+            peak = max(peak, _peak())
             shutil.rmtree(folder)
     assert not failures, "\n".join(failures)
-    assert _peak() - before < LARGEST, "a case took too much memory"
-    print(f"{ended}, {(_peak() - before) >> 20} MB")
+    assert peak - before < LARGEST, "the cases together took too much memory"
+    print(f"{ended}, {(peak - before) >> 20} MB")
     gc.collect()
     assert not list(temporary.iterdir()), "temporary files are left behind"
     return ended
