@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxviz.model.graph import run
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
 from jaxviz.ranges import Units
@@ -208,9 +207,7 @@ def _seen(
     network: Network, layer: str, params: Any, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """[image, channels]: mean of every channel, and the most that goes into its activation."""
-    source = network.spec.inputs_of([layer])[0].name
     before = network.before(layer) or layer
-    fed = {source: network.feed(images)}
-    found = run(network.spec, params, fed, [layer, before], network.forms)
+    found = network.run(params, images, [layer, before])
     flat = {n: x.reshape(x.shape[0], -1, x.shape[-1]) for n, x in found.items()}
     return flat[layer].mean(axis=1), flat[before].max(axis=1)

@@ -23,6 +23,7 @@ from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms, prepare_weights
 from jaxviz.objectives import Network, Neuron, Objective
 from jaxviz.objectives.text import parse_objective
+from jaxviz.precision import AskedDtype, Dtype, narrowed, preferred_dtype
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
 from jaxviz.ranges import Units, known_range
@@ -30,6 +31,7 @@ from jaxviz.rescue import Attempt, attempts, unreachable
 from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
 from jaxviz.slots import Finished, Slots
 from jaxviz.status import Reason, UnitStatus
+from jaxviz.targets import Target, present_target
 from jaxviz.transforms import size_after
 
 #: JAX's generator for every key; named in the manifest.
@@ -90,6 +92,7 @@ def render(
     chunk: int | None = None,
     attempts: int = 1,
     measure: bool = False,
+    dtype: AskedDtype = "auto",
     on_progress: Callable[[int], None] | None = None,
 ) -> Render:
     """The picture that excites each channel of a layer most.
@@ -110,6 +113,7 @@ def render(
         chunk: Units in one compiled call.
         attempts: Starts of which the best is kept.
         measure: Whether pictures are also measured against reference images.
+        dtype: What the network is computed in; `auto` is bfloat16 on an accelerator.
         on_progress: Called with the number of units that have just been finished.
 
     Returns:
@@ -140,6 +144,7 @@ def render(
         chunk=chunk,
         attempts=attempts,
         measure=measure,
+        dtype=dtype,
     )
     wanted = renderer.check_channels(channels)
     if init is not None:
@@ -161,6 +166,8 @@ class LayerRenderer:
         measure: Whether pictures are measured against reference images.
         references: [image, height, width, channels] in the network's units; noise like
             natural images where left out.
+        dtype: What the network is computed in; `auto` is the platform's choice.
+        target: The devices; those that are there where left out.
 
     Attributes:
         asked: The preset as it was given.
@@ -171,6 +178,7 @@ class LayerRenderer:
             objective says otherwise.
         chunk: Units in one compiled call.
         forms: The form chosen for each node.
+        dtype: What the network is computed in.
         traces: How often each stage was compiled, by name.
     """
 
@@ -185,8 +193,11 @@ class LayerRenderer:
         attempts: int = 1,
         measure: bool = False,
         references: np.ndarray | None = None,
+        dtype: AskedDtype = "auto",
+        target: Target | None = None,
     ) -> None:
         spec = model.spec
+        self.target = target or present_target()
         self.spec, self.layer = spec, layer
         targets = list(dict.fromkeys(name or layer for name in (None, *preset.objective.layers())))
         for name in targets:
@@ -207,8 +218,10 @@ class LayerRenderer:
         #: Whether there is one unit for each channel.
         self.of_channels = objective.rows() is None
         self.units_in_layer = objective.rows() or shapes[layer][-1] or 0
-        self.forms = choose_forms(spec, targets, jax.default_backend(), shapes)
-        self.chunk = chunk or _default_chunk(shapes, self.units_in_layer, preset.replicates)
+        platform = self.target.platform
+        self.dtype: Dtype = preferred_dtype(dtype, platform)
+        self.forms = choose_forms(spec, targets, platform, shapes, self.dtype)
+        self.chunk = chunk or self._default_chunk(shapes)
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
@@ -217,6 +230,14 @@ class LayerRenderer:
         self._model, self._attempts = model, attempts
         self._measure, self._references = measure, references
         self._never: np.ndarray | None = None
+
+    def _default_chunk(self, shapes: dict[str, Any]) -> int:
+        wanted = _DEVICE_CHUNK * len(self.target.devices)
+        if self.target.platform == "cpu":
+            largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
+            low, high = _CPU_CHUNK
+            wanted = max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest)))
+        return min(max(1, wanted // self.preset.replicates), self.units_in_layer)
 
     def render_chunk(
         self,
@@ -277,9 +298,7 @@ class LayerRenderer:
     ) -> Render:
         """The pictures from one start, the dead tried again, all of them together."""
         keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
-        found = Slots(self._program(), self._params, self.chunk).run(
-            numbers, keys, init, on_units=on_units
-        )
+        found = self._slots(self._program(), self.chunk).run(numbers, keys, init, on_units=on_units)
         count = self.preset.replicates
         rows = np.repeat(numbers, count)
         status, reason = self._judge(found), np.zeros(len(rows), np.uint8)
@@ -328,7 +347,7 @@ class LayerRenderer:
         keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
         help = Help(jnp.full(len(numbers), attempt.leak), jnp.full(len(numbers), attempt.behind))
         few = min(self.chunk, _RESCUE_CHUNK.get(jax.default_backend(), _DEVICE_CHUNK))
-        slots = Slots(self._program(rescue=True), self._params, few)
+        slots = self._slots(self._program(rescue=True), few)
         return slots.run(numbers, keys, init, help)
 
     def _best(self, starts: Sequence[Render]) -> Render:
@@ -398,23 +417,59 @@ class LayerRenderer:
     @cached_property
     def _params(self) -> Any:
         # made late, for a continued run is given the forms of the first
-        if jax.default_backend() == "cpu":
+        if self.target.platform == "cpu":
             keep_freed_memory()
+        return self.target.placed(self._prepared(), split=False)
+
+    def _prepared(self) -> Any:
         model = self._model
         params: Any = model.arrays() if isinstance(model, Model) else model.weights
-        return jax.device_put(prepare_weights(self.spec, params, self.forms, self._targets))
+        prepared = prepare_weights(self.spec, params, self.forms, self._targets)
+        return narrowed(prepared) if self.dtype == "bfloat16" else prepared
+
+    def lower(self, chunk: int) -> jax.stages.Lowered:
+        """The step (where steps are looped, the loop) of a chunk, lowered for the target."""
+        program, chunk = self._program(), self.target.shared(chunk)
+
+        def abstract(array: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+
+        params = self.target.placed(jax.tree.map(abstract, self._prepared()), split=False)
+
+        def begin(params: Any) -> Any:
+            numbers = np.zeros(chunk, np.int32)
+            keys = unit_keys(0, self.layer, jnp.asarray(numbers))
+            slots = Slots(program, params, chunk)
+            channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
+            return program.start(params, keys, helps), jnp.asarray(channels)
+
+        state, channels = self.target.placed(jax.eval_shape(begin, params), split=True)
+        if not self.target.looped:
+            return program.step.lower(params, state, channels)
+        count = self.target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
+        return program.steps.lower(params, state, channels, count)
 
     @property
     def _network(self) -> Network:
         # made anew, for a continued run is given the forms of the first
-        return Network(self.spec, self.forms, self.shape)
+        return Network(self.spec, self.forms, self.shape, self.dtype)
 
     def _program(self, *, rescue: bool = False) -> Program:
         if rescue not in self._programs:
             self._programs[rescue] = Program(
-                self._network, self.layer, self.preset, self.units, self.shape, self.traces, rescue
+                self._network,
+                self.layer,
+                self.preset,
+                self.units,
+                self.shape,
+                self.traces,
+                self.target,
+                rescue,
             )
         return self._programs[rescue]
+
+    def _slots(self, program: Program, chunk: int) -> Slots:
+        return Slots(program, self._params, self.target.shared(chunk))
 
 
 def _side(shape: tuple[int, ...]) -> int:
@@ -435,12 +490,3 @@ def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) ->
     key = jax.random.key(seed, impl=PRNG)
     key = jax.random.fold_in(jax.random.fold_in(key, digest), replicate)
     return jax.vmap(partial(jax.random.fold_in, key))(channels)
-
-
-def _default_chunk(shapes: dict[str, Any], units: int, replicates: int) -> int:
-    wanted = _DEVICE_CHUNK
-    if jax.default_backend() == "cpu":
-        largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
-        low, high = _CPU_CHUNK
-        wanted = max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest)))
-    return min(max(1, wanted // replicates), units)

@@ -168,6 +168,11 @@ def verify(bundle: str) -> None:
 @range_options
 @click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
 @click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    help="What the network is computed in. Default: bfloat16 on accelerators, else float32.",
+)
 @click.option("--attempts", type=click.IntRange(min=1), help="Starts of which the best is kept.")
 @click.option(
     "--images",

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State, View
 from jaxviz.model.graph import Params
@@ -17,6 +18,7 @@ from jaxviz.objectives import Network, Objective, Seen
 from jaxviz.objectives.seen import REPLICATES
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
+from jaxviz.targets import Target, spread_units
 
 # A unit without a gradient stays where it is, and only its random transforms still change.
 _PATIENCE = 8
@@ -34,6 +36,7 @@ class Program:
         units: The network's input range against the preset's.
         shape: (height, width, channels) of the picture.
         traces: Counts compilations by stage.
+        target: The devices that units are spread over.
         rescue: Whether units can be helped and are given up early without a gradient.
     """
 
@@ -45,9 +48,10 @@ class Program:
         units: Units,
         shape: tuple[int, int, int],
         traces: dict[str, int],
+        target: Target,
         rescue: bool = False,
     ) -> None:
-        self.preset = preset
+        self.preset, self._target = preset, target
         #: Whether units have a `Help` in their state.
         self.helped = rescue or preset.redirect > 0
         #: Steps after which a unit without a gradient is given up.
@@ -72,12 +76,17 @@ class Program:
             "display": preset.display,
             "shape": shape,
         }
-        self.start: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start))
-        self.start_from: Callable[..., State] = jax.jit(self._vmapped("start", Ascent.start_from))
-        self.look: Callable[..., View] = jax.jit(self._vmapped("look", Ascent.look))
+
+        def compiled(stage: Callable[..., Any], *, donated: bool = False) -> Callable[..., Any]:
+            donate = (1,) if donated else ()
+            return jax.jit(spread_units(stage, target.mesh), donate_argnums=donate)
+
+        self.start: Callable[..., State] = compiled(self._vmapped("start", Ascent.start))
+        self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
+        self.look: Callable[..., View] = compiled(self._vmapped("look", Ascent.look))
         step = self._vmapped("step", Ascent.step)
-        self.step = jax.jit(step, donate_argnums=1)
-        self.steps = jax.jit(partial(_repeat, step), donate_argnums=1)
+        self.step = compiled(step, donated=True)
+        self.steps = compiled(partial(_repeat, step), donated=True)
         self.merge = jax.jit(_merge, donate_argnums=2)
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
@@ -96,8 +105,9 @@ class Program:
             count: Steps to do.
         """
         # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
-        if jax.default_backend() != "cpu":
-            return self.steps(params, state, channels, count)
+        if self._target.looped:
+            # put there explicitly: nothing else is sent while steps are made
+            return self.steps(params, state, channels, jax.device_put(np.int32(count)))
         for number in range(count):
             state = self.step(params, state, channels)
             if number % 8 == 7:  # so that an interrupt finds little work under way

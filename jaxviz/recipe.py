@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, Val
 from jaxviz.errors import ConfigError, LayerError, RecipeError, nearest
 from jaxviz.objectives.text import parse_objective
 from jaxviz.optimizers import Call
+from jaxviz.precision import AskedDtype
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.ranges import parse_range, preprocess_range
 from jaxviz.spec import InputRange, ModelSpec
@@ -61,6 +62,7 @@ class AtlasRecipe(BaseModel):
         attempts: Starts of which the best is kept.
         images: A folder of images (or `.npy` arrays) like those the network was trained on:
             their colours are the pictures' colours, and pictures are measured against them.
+        dtype: What the network is computed in: `float32`, `bfloat16`, or the device's choice.
 
     Example:
         >>> AtlasRecipe(model="net.keras", output="net.atlas", steps=5).preset_used().steps
@@ -89,6 +91,7 @@ class AtlasRecipe(BaseModel):
     chunk: PositiveInt | None = None
     attempts: PositiveInt = 1
     images: str | None = None
+    dtype: AskedDtype = "auto"
     #: What names of files in the objective are relative to.
     _folder: str = PrivateAttr(default="")
 

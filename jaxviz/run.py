@@ -109,6 +109,7 @@ class Job:
                 "channels": self.recipe.channels,
                 "attempts": self.recipe.attempts,
                 "images": None if self.images is None else self.images.digest,
+                "dtype": self.recipe.dtype,
                 "prng": PRNG,
             },
             "seed": self.recipe.seed,
@@ -159,6 +160,7 @@ def _renderer(
         attempts=recipe.attempts,
         measure=True,
         references=references,
+        dtype=recipe.dtype,
     )
 
 
@@ -215,6 +217,7 @@ def _make_layer(
     # A continued layer is made as it was begun, or its pictures would differ in rounding.
     compute: dict[str, Any] = dict(plan.compute)
     renderer.chunk, renderer.forms = compute["chunk"], compute["forms"]
+    renderer.dtype = compute["dtype"]
     for units in atlas.pending(plan.name):
         # with several replicates a filter has as many units, one after the other
         channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]
@@ -266,7 +269,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         width=width,
         depth=depth,
         chunk=chunk * replicates * max(1, _STORE_CHUNK // (chunk * replicates)),
-        compute={"chunk": chunk, "forms": renderer.forms},
+        compute={"chunk": chunk, "forms": renderer.forms, "dtype": renderer.dtype},
         preset=renderer.preset.name,
     )
 

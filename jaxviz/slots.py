@@ -71,7 +71,7 @@ class Slots:
         preset, patience = self.program.preset, self.program.patience
         window = preset.stop.window if preset.stop else preset.steps
         stride = min(preset.steps, window, patience or preset.steps)
-        channels, keys, init, helps = self._replicated(channels, keys, init, help)
+        channels, keys, init, helps = self.replicated(channels, keys, init, help)
         waiting = list(range(len(channels)))
         owner = np.full(self.count, -1)
         begun = np.zeros((self.count, *channels.shape[1:]), np.float32)
@@ -102,7 +102,7 @@ class Slots:
         join = np.concatenate if preset.replicates > 1 else np.stack
         return Finished(*(join(column) for column in zip(*rows, strict=True)))
 
-    def _replicated(
+    def replicated(
         self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None, help: Help | None
     ) -> tuple[np.ndarray, jax.Array, np.ndarray | None, Help | tuple[()]]:
         """What units have of their own, and with several replicates those of theirs too."""

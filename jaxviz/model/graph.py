@@ -30,7 +30,8 @@ def run(
     Args:
         spec: The architecture.
         params: Weights by layer and name.
-        images: Input tensors [batch, …, channels] by input name.
+        images: Input tensors [batch, …, channels] by input name. Where they are bfloat16, and
+            so are the kernels, every result is.
         taps: Names of nodes or inputs.
         forms: Which form each node is computed in, by node name (`jaxviz.model.lowerings`).
 
@@ -39,13 +40,16 @@ def run(
     """
     values = dict(images)
     for node in spec.upstream(taps):
-        values[node.name] = compute(
-            node.op,
-            node_weights(node, params),
-            *(values[name] for name in node.inputs),
-            form=(forms or {}).get(node.name, DIRECT),
-        )
+        inputs = [values[name] for name in node.inputs]
+        form = (forms or {}).get(node.name, DIRECT)
+        result = compute(node.op, node_weights(node, params), *inputs, form=form)
+        values[node.name] = as_narrow_as(inputs[0], result)
     return {name: values[name] for name in taps}
+
+
+def as_narrow_as(before: jax.Array, result: jax.Array) -> jax.Array:
+    """A result in bfloat16 where its input was: some weights and constants are wider."""
+    return result.astype(before.dtype) if before.dtype == jnp.bfloat16 else result
 
 
 def node_weights(node: Node, params: Params) -> dict[str, jax.Array]:

@@ -33,7 +33,11 @@ _PREFERRED: dict[str, tuple[tuple[str, Rule], ...]] = {
 
 
 def choose_forms(
-    spec: ModelSpec, targets: Sequence[str], platform: str, shapes: Mapping[str, Shape]
+    spec: ModelSpec,
+    targets: Sequence[str],
+    platform: str,
+    shapes: Mapping[str, Shape],
+    dtype: str = "float32",
 ) -> dict[str, str]:
     """The form of every node upstream of the targets that has a better one than `direct`.
 
@@ -42,6 +46,7 @@ def choose_forms(
         targets: Names of nodes.
         platform: `cpu`, `gpu` or `tpu`, as `jax.default_backend()` says.
         shapes: Shape of every node upstream and of the inputs, from `ModelSpec.shapes`.
+        dtype: What is computed in; bfloat16 stays with XLA's forms, whose sums are float32.
 
     Returns:
         {node name: form name}.
@@ -52,7 +57,8 @@ def choose_forms(
     asked = os.environ.get(VARIABLE, "fast")
     if asked not in ("fast", "reference"):
         raise ConfigError(f"{VARIABLE} is {asked!r}", hint="Expected fast or reference.")
-    preferred = () if asked == "reference" else _PREFERRED.get(platform, ())
+    plain = asked == "reference" or dtype == "bfloat16"
+    preferred = () if plain else _PREFERRED.get(platform, ())
     chosen = {}
     for node in spec.upstream(targets):
         for form, applies in preferred:

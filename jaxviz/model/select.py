@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.graph import Params, node_weights, run
+from jaxviz.model.graph import Params, as_narrow_as, node_weights, run
 from jaxviz.model.ops import DIRECT, compute
 from jaxviz.model.ops.conv import pad_amounts, shifted_sum_backward
 from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
@@ -125,10 +125,11 @@ def run_channel(
         if node.name in plan.passing:
             inputs = [single[i] if i in single else _take(whole[i], channel) for i in node.inputs]
             form = forms.get(node.name, DIRECT)
-            single[node.name] = _same_channel(node.op, weights, channel, inputs, form)
+            result = _same_channel(node.op, weights, channel, inputs, form)
         else:
-            x = whole[node.inputs[0]]
-            single[node.name] = _ONE_CHANNEL[type(node.op)](node.op, weights, channel, x)
+            inputs = [whole[node.inputs[0]]]
+            result = _ONE_CHANNEL[type(node.op)](node.op, weights, channel, *inputs)
+        single[node.name] = as_narrow_as(inputs[0], result)
     result = single[plan.layer] if plan.single else _take(whole[plan.layer], channel)
     return result[0, ..., 0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,11 +25,13 @@ class Network:
         spec: The architecture.
         forms: The form each node is computed in, by name.
         shape: (height, width, channels) of an image, from which channel counts follow.
+        dtype: `bfloat16` computes in that; images go in and activations come out as they are.
     """
 
     spec: ModelSpec
     forms: Mapping[str, str]
     shape: tuple[int, ...]
+    dtype: str = "float32"
     _plans: dict[str, ChannelPlan] = field(default_factory=dict, repr=False, compare=False)
 
     def plan(self, layer: str) -> ChannelPlan:
@@ -45,8 +47,15 @@ class Network:
         return len(self.spec.inputs[0].shape) == 2
 
     def feed(self, images: jax.Array) -> jax.Array:
-        """[batch, height, width, channels] as the network takes them."""
-        return images[:, 0] if self.line else images
+        """[batch, height, width, channels] as the network takes them, and in its type."""
+        fed = images[:, 0] if self.line else images
+        return fed.astype(jnp.bfloat16) if self.dtype == "bfloat16" else fed
+
+    def run(self, params: Params, images: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
+        """[batch, *spatial, channels] by name: whole layers."""
+        source = self.spec.inputs_of(layers)[0].name
+        found = run(self.spec, params, {source: self.feed(images)}, layers, self.forms)
+        return {name: x.astype(images.dtype) for name, x in found.items()}
 
     def _input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[1:] if self.line else shape
@@ -98,15 +107,13 @@ class Seen:
         if plan.whole not in self._whole:
             image = self.network.feed(self.image[None])
             self._whole[plan.whole] = run_whole(plan, self.params, image[0], forms)
-        return run_channel(plan, self.params, self._whole[plan.whole], which, forms)
+        found = run_channel(plan, self.params, self._whole[plan.whole], which, forms)
+        return found.astype(self.image.dtype)
 
     def layer(self, layer: str | None = None) -> jax.Array:
         """[*spatial, channels]: a whole layer."""
         name = layer or self.unit_layer
-        source = self.network.spec.inputs_of([name])[0].name
-        network = self.network
-        images = {source: network.feed(self.image[None])}
-        return run(network.spec, self.params, images, [name], network.forms)[name][0]
+        return self.network.run(self.params, self.image[None], [name])[name][0]
 
     def of(self, image: jax.Array) -> Seen:
         """The same of another image, in the network's input units."""

@@ -17,11 +17,8 @@ UNITS = 4
 def cost(layer: str) -> tuple[float, float]:
     """(million floating point operations, megabytes moved) of a step, per image."""
     model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
-    renderer = LayerRenderer(model, layer, get_preset("keras-io"), size=64, chunk=UNITS)
-    program = renderer._program()
-    channels = jnp.arange(UNITS)
-    state = program.start(renderer._params, jax.random.split(jax.random.key(0), UNITS))
-    found = program.step.lower(renderer._params, state, channels).compile().cost_analysis()
+    renderer = LayerRenderer(model, layer, get_preset("keras-io"), size=64)
+    found = renderer.lower(UNITS).compile().cost_analysis()
     return found["flops"] / UNITS / 1e6, found["bytes accessed"] / UNITS / 1e6
 
 

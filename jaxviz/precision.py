@@ -1,0 +1,101 @@
+"""Which numbers a network is computed in, and whether narrow ones are close enough.
+
+On a TPU a step is bound by memory traffic, and bfloat16 halves it. The picture, its
+gradient and the optimizer stay float32 in any case; so do the sums within a convolution
+and the weights that are not kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+#: What may be asked for: `auto` is the platform's choice, where that is close enough.
+AskedDtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16"]
+
+# Where memory traffic bounds a step and bfloat16 is what the chip multiplies in.
+_NARROW_PLATFORMS = frozenset({"tpu", "gpu", "cuda", "rocm"})
+#: Least cosine between a unit's gradients, and how many of the units have to reach it.
+LEAST_COSINE, LEAST_SHARE = 0.9, 0.9
+
+
+class Fidelity(NamedTuple):
+    """How near bfloat16 comes to float32 on one layer, from the units' starting pictures.
+
+    Attributes:
+        cosine: Between the two gradients: what the least of the better nine tenths of the
+            units has; 1 where no unit has a gradient.
+        score: The same of the objective's relative difference: its largest.
+        units: How many units with a gradient were compared.
+    """
+
+    cosine: float
+    score: float
+    units: int
+
+    @property
+    def close(self) -> bool:
+        """Whether bfloat16 may be used."""
+        return self.cosine >= LEAST_COSINE
+
+    def __str__(self) -> str:
+        """The cosine against the bound."""
+        return f"cosine of gradients {self.cosine:.4f} over {self.units} units"
+
+
+def preferred_dtype(asked: AskedDtype, platform: str) -> Dtype:
+    """What a layer is computed in, unless it turns out to be too far from float32.
+
+    Example:
+        >>> preferred_dtype("auto", "tpu"), preferred_dtype("auto", "cpu")
+        ('bfloat16', 'float32')
+    """
+    if asked != "auto":
+        return asked
+    return "bfloat16" if platform in _NARROW_PLATFORMS else "float32"
+
+
+def narrowed(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Weights by layer and name, with the kernels in bfloat16.
+
+    Everything with more than one axis is a kernel: what else there is (biases, statistics)
+    is small, and is used in arithmetic that is fused and float32 anyway.
+    """
+    return {
+        layer: {n: jnp.asarray(a, jnp.bfloat16 if np.ndim(a) > 1 else None) for n, a in own.items()}
+        for layer, own in params.items()
+    }
+
+
+def fidelity(
+    wide: tuple[np.ndarray, np.ndarray], narrow: tuple[np.ndarray, np.ndarray]
+) -> Fidelity:
+    """Compare values and gradients of the same units.
+
+    Args:
+        wide: [unit] objective and [unit, …] gradient, in float32.
+        narrow: The same in bfloat16.
+
+    Example:
+        >>> one = np.ones(2), np.eye(2)
+        >>> fidelity(one, one)
+        Fidelity(cosine=1.0, score=0.0, units=2)
+    """
+    (value, gradient), (other, slope) = wide, narrow
+    a, b = (g.reshape(len(g), -1).astype(np.float64) for g in (gradient, slope))
+    live = np.linalg.norm(a, axis=1) > 0
+    if not live.any():
+        return Fidelity(1.0, 0.0, 0)
+    a, b, value, other = a[live], b[live], value[live], other[live]
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines = np.einsum("ui,ui->u", a, b) / np.maximum(lengths, np.finfo(np.float64).tiny)
+    apart = np.abs(other - value) / np.maximum(np.abs(value), 1e-12)
+    return Fidelity(
+        float(np.quantile(cosines, 1 - LEAST_SHARE)),
+        float(np.quantile(apart, LEAST_SHARE)),
+        int(live.sum()),
+    )

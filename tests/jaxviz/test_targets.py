@@ -1,0 +1,119 @@
+"""Devices: units spread over several, steps in one loop, and targets that are not there."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.errors import ConfigError
+from jaxviz.presets import get_preset
+from jaxviz.targets import named_target, present_target
+from tests.jaxviz.tiny import tiny_bundle
+
+FOUR_DEVICES = """
+import dataclasses, json, re
+import numpy as np
+from jaxviz.batch import LayerRenderer
+from jaxviz.presets import get_preset
+from jaxviz.targets import present_target
+from tests.jaxviz.tiny import tiny_bundle
+
+target = present_target()
+preset = get_preset("robust").override(steps=3, rescue=False)
+def renderer(devices):
+    used = dataclasses.replace(target, devices=target.devices[:devices])
+    return LayerRenderer(tiny_bundle(), "conv2", preset, size=16, chunk=6, target=used)
+four, one = renderer(4), renderer(1)
+many, few = four.render_chunk(range(10), 0), one.render_chunk(range(10), 0)
+traces = dict(four.traces)
+text = four.lower(6).compile().as_text()
+print(json.dumps({
+    "devices": len(target.devices),
+    "apart": float(np.abs(many.raw - few.raw).max()),
+    "scores": float(np.abs(many.scores - few.scores).max()),
+    "traces": traces,
+    "exchanged": re.findall(r"(?:all-|collective-|reduce-scatter)[a-z-]*\\(", text),
+}))
+"""
+
+
+def test_units_are_spread_over_devices_without_exchange():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    made = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES],
+        env={**os.environ, **flags},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(made.stdout.splitlines()[-1])
+    assert found["devices"] == 4
+    assert found["apart"] < 1e-4
+    assert found["scores"] < 1e-5
+    assert found["exchanged"] == []
+    # 10 units in chunks of 6, which 4 devices make 8
+    assert found["traces"] == {"start": 1, "step": 1, "look": 1}
+
+
+@pytest.fixture
+def looped():
+    """The CPU, but with XLA's forms and one loop over all steps, as on an accelerator."""
+    return replace(present_target(), platform="gpu")
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_nothing_is_sent_while_steps_are_made(kind):
+    target = replace(present_target(), platform=kind)
+    preset = get_preset("robust").override(steps=4)
+    renderer = LayerRenderer(
+        tiny_bundle(), "conv2", preset, size=16, chunk=3, target=target, dtype="float32"
+    )
+    program = renderer._program()
+    channels = jax.device_put(np.arange(3, dtype=np.int32))
+    state = program.start(renderer._params, unit_keys(0, "conv2", channels))
+    state = program.advance(renderer._params, state, channels, 2)
+    before = state.latent
+    with jax.transfer_guard("disallow"):
+        state = program.advance(renderer._params, state, channels, 2)
+        jax.block_until_ready(state)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))  # donated
+    assert jax.device_get(state.step).tolist() == [4, 4, 4]
+    assert renderer.traces["step"] == 1
+
+
+def test_a_loop_makes_the_same_steps(looped):
+    preset = get_preset("keras-io").override(steps=3)
+    one, other = (
+        LayerRenderer(
+            tiny_bundle(), "conv1", preset, size=16, chunk=3, target=target, dtype="float32"
+        ).render_chunk(range(3), 0)
+        for target in (present_target(), looped)
+    )
+    np.testing.assert_allclose(one.raw, other.raw, atol=1e-4)
+
+
+def test_chunks_are_shared_out_evenly():
+    target = replace(present_target(), devices=(None,) * 4)
+    assert [target.shared(n) for n in (1, 4, 6)] == [4, 4, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("v9", "no target 'v9'"), ("h10", "mean h100"), ("v5e:q", "no layout"), ("v5e:2y2", "layout")],
+)
+def test_unknown_targets_are_explained(name, said):
+    with pytest.raises(ConfigError, match=said):
+        named_target(name)
+
+
+@pytest.mark.parametrize(("name", "extra"), [("v5e", "tpu"), ("h100", "cuda")])
+def test_what_compiles_for_a_target_has_to_be_installed(name, extra, monkeypatch):
+    monkeypatch.setattr("jaxviz.targets.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=rf"jaxviz-atlas\[{extra}\]"):
+        named_target(name)
