@@ -77,7 +77,7 @@ class Program:
             "shape": shape,
         }
 
-        def compiled(stage: Callable[..., Any], *, donated: bool = False) -> Callable[..., Any]:
+        def compiled(stage: Callable[..., Any], *, donated: bool = False) -> Any:
             donate = (1,) if donated else ()
             return jax.jit(spread_units(stage, target.mesh), donate_argnums=donate)
 
