@@ -30,9 +30,9 @@ class Help(NamedTuple):
     behind: jax.Array
 
 
-#: (image in the network's units, picture in the preset's units, latent, channel, help if any)
-#: -> scalar
-Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, Help | None], jax.Array]
+#: (image in the network's units, picture in the preset's units, latent, channel, progress from
+#: 0 to 1, help if any) -> scalar
+Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, jax.Array, Help | None], jax.Array]
 
 
 class Stop(BaseModel):
@@ -192,7 +192,7 @@ class Ascent:
     def _look(self, latent: Any, channel: jax.Array) -> View:
         picture = self._picture(latent)
         raw = self.units.to_network(picture)
-        score = self.score(raw, picture, latent, channel, None)
+        score = self.score(raw, picture, latent, channel, jnp.ones(()), None)
         return View(raw, self.display.show(raw, self.units), score)
 
     def _value(
@@ -209,7 +209,8 @@ class Ascent:
             drawn = picture
             if not self.keep_transformed:
                 drawn = apply_all(self.transforms, key, picture, progress)
-            return self.objective(self.units.to_network(drawn), picture, latent, channel, help)
+            image = self.units.to_network(drawn)
+            return self.objective(image, picture, latent, channel, progress, help)
 
         if self.draws == 1:
             return one(key)

@@ -129,12 +129,13 @@ class Program:
         picture: jax.Array,
         latent: Any,
         channel: jax.Array,
+        progress: jax.Array,
         help: Help | None,
     ) -> jax.Array:
         network, behind = self._network, None
         if help is not None:
             params, behind = with_leak(network.spec, params, help.leak), help.behind
-        seen = Seen(network, params, image, picture, latent, self._layer, channel, behind)
+        seen = Seen(network, params, image, picture, latent, self._layer, channel, progress, behind)
         return objective.value(seen)
 
     def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,6 +84,7 @@ class Seen:
         latent: What is optimised; None where an image was given.
         unit_layer: The layer whose unit's picture is being made.
         unit_channel: Its channel, an integer scalar.
+        progress: How much of the ascent is done, 0 to 1; a finished picture has 1.
         behind: Share of a channel's value that what goes into its activation has at least, a
             scalar; None is that of the objective.
     """
@@ -95,6 +96,7 @@ class Seen:
     latent: Any
     unit_layer: str
     unit_channel: jax.Array
+    progress: jax.Array | float = 1.0
     behind: jax.Array | None = None
     _whole: dict[tuple[str, ...], dict[str, jax.Array]] = field(
         default_factory=dict, init=False, repr=False

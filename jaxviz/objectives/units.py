@@ -43,6 +43,9 @@ class Channel(Objective):
         layer: Name of a layer; the unit's own where left out.
         channel: Its channel; the unit's own where left out.
         trim: Border of the map that does not count.
+        trim_until: Share of the ascent after which the border counts too; 1 is never. What is
+            made for the middle of the map at first has one composition, and fills the picture
+            in the end.
         leak: Share that the value before the activation function has. A ReLU that fires
             nowhere passes nothing back, and one that is saturated no more; a small share of
             what went into it shows the way.
@@ -57,6 +60,7 @@ class Channel(Objective):
     layer: str | None = None
     channel: NonNegativeInt | None = None
     trim: NonNegativeInt = 0
+    trim_until: float = Field(default=1.0, ge=0, le=1)
     leak: float = Field(default=0.0, ge=0, lt=1)
     stage: Literal["output", "pre_activation"] = "output"
 
@@ -66,12 +70,18 @@ class Channel(Objective):
         before = seen.network.before(layer)
         if self.stage == "pre_activation" and before is not None:
             layer, before = before, None
-        value = trimmed_mean(seen.channel(layer, self.channel), self.trim)
+        value = self._mean(seen, layer)
         share = self.leak if seen.behind is None else jnp.maximum(self.leak, seen.behind)
         if before is not None and (self.leak or seen.behind is not None):
-            behind = trimmed_mean(seen.channel(before, self.channel), self.trim)
-            value = value + share * (behind - value)
+            value = value + share * (self._mean(seen, before) - value)
         return value
+
+    def _mean(self, seen: Seen, layer: str) -> jax.Array:
+        activation = seen.channel(layer, self.channel)
+        middle = trimmed_mean(activation, self.trim)
+        if self.trim_until == 1 or not self.trim:
+            return middle
+        return jnp.where(seen.progress < self.trim_until, middle, jnp.mean(activation))
 
     def layers(self) -> tuple[str | None, ...]:
         """The one layer."""

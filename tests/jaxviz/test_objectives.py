@@ -351,3 +351,16 @@ def test_replicates_differ_more_with_diversity(bundle):
     np.testing.assert_allclose(alone.raw, diverse.raw[3:], rtol=1e-3, atol=1e-4)
     with pytest.raises(ConfigError, match="2 replicates or more"):
         jaxviz.render(bundle, "conv2", objective="diversity")
+
+
+def test_the_border_of_a_map_counts_late_in_the_ascent(bundle, picture, activations):
+    params = {k: {n: jnp.asarray(w) for n, w in v.items()} for k, v in bundle.weights.items()}
+    network, own = Network(bundle.spec, {}, (16, 16, 3)), activations["conv2"][..., 3]
+    objective = Channel(trim=2, trim_until=0.5)
+    for progress, expected in ((0.0, own[2:-2, 2:-2]), (0.4, own[2:-2, 2:-2]), (0.6, own)):
+        seen = Seen(
+            network, params, picture, picture, picture, "conv2", jnp.int32(3), progress=progress
+        )
+        np.testing.assert_allclose(objective.value(seen), expected.mean(), **CLOSE)
+    # a finished picture is measured by the whole map
+    np.testing.assert_allclose(evaluate(bundle, objective, picture), own.mean(), **CLOSE)
