@@ -1,5 +1,6 @@
-"""The peers' processes: all of a network are started together, and take turns."""
+"""The peers' processes: they are started together, and take turns."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -44,12 +45,13 @@ class Worker:
     def close(self) -> None:
         """End it."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
 class Team:
-    """The processes of several peers, started together.
+    """The processes of several peers, started together; one that has ended is started anew.
 
     Example:
         with Team(["jaxviz", "torch"], python) as team:
@@ -57,7 +59,14 @@ class Team:
     """
 
     def __init__(self, peers: list[str], python: Path) -> None:
+        self._python = python
         self.workers = {peer: Worker(peer, python) for peer in peers}
+
+    def revive(self) -> None:
+        """Start those again that have ended."""
+        for peer, worker in self.workers.items():
+            if worker.process.poll() is not None:
+                self.workers[peer] = Worker(peer, self._python)
 
     def __getitem__(self, peer: str) -> Worker:
         return self.workers[peer]

@@ -31,7 +31,8 @@ PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-
 #: Peers that can do something like the default preset: other pictures, as much work.
 LIKE_ROBUST = ("tf-keras-vis", "torch-lucent")
 IMAGES = 16
-SECONDS = 0.4  # of each peer in a round
+SECONDS = 0.3  # of each peer in a round
+PATIENCE = 5.0  # seconds for a peer's rounds together, but for the first two
 DRAWS = 4  # channels that are tried for an image until one has a gradient
 #: What must be equal for a run to be continued.
 SAME = ("commit", "changed", "machine", "threads", "versions", "peers", "preset")
@@ -81,16 +82,21 @@ def measure(team: Team, cell: tuple[str, str, int], preset: str, rounds: int) ->
                 own = moved if peer == "jaxviz" else own
                 if preset == "keras-io":
                     found["cosine"] = cosine(own, moved)
-                once = worker.ask(steps=1)["seconds"]
+                once = worker.ask(steps=1, warm=False)["seconds"]
             except RuntimeError as error:
                 print(f"  {peer}: {error}", file=sys.stderr)
                 found["error"] = str(error)
                 continue
             steps[peer] = max(1, round(SECONDS / once))
             found["milliseconds"], found["processor_milliseconds"] = [], []
-        for _ in range(rounds):
+        spent = dict.fromkeys(steps, 0.0)
+        for number in range(rounds):
             for peer, count in steps.items():
-                answer = team[peer].ask(steps=count)
+                if number > 1 and spent[peer] > PATIENCE:
+                    continue
+                # a step that takes long has nothing to gain from full caches
+                answer = team[peer].ask(steps=count, warm=count > 1)
+                spent[peer] += answer["seconds"]
                 for name, key in (("seconds", ""), ("cpu", "processor_")):
                     took = 1e3 * answer[name] / answer["images"]
                     result["peers"][peer][f"{key}milliseconds"].append(round(took, 4))
@@ -111,7 +117,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
     parser.add_argument("--only", action="append", default=[], help="cells that contain this")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell after this")
     parser.add_argument("--fresh", action="store_true", help="measure every cell anew")
     parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
@@ -132,16 +138,16 @@ def main() -> None:
         if cell not in done
         and (not options.only or any(text in "/".join(map(str, cell)) for text in options.only))
     ]  # fmt: skip
-    for network in dict.fromkeys(cell[0] for cell in wanted):
-        if time.monotonic() - began > options.seconds:
-            break
-        with Team(peers, python) as team:
-            for cell in (cell for cell in wanted if cell[0] == network):
-                found["cells"].append(measure(team, cell, options.preset, options.rounds))
-                output.write_text(json.dumps(found, indent=1) + "\n")
-                times = found["cells"][-1]["peers"]
-                best = {p: min(t["milliseconds"]) for p, t in times.items() if "error" not in t}
-                print("/".join(map(str, cell)), best, flush=True)
+    with Team(peers if wanted else [], python) as team:
+        for cell in wanted:
+            if time.monotonic() - began > options.seconds:
+                break
+            team.revive()
+            found["cells"].append(measure(team, cell, options.preset, options.rounds))
+            output.write_text(json.dumps(found, indent=1) + "\n")
+            times = found["cells"][-1]["peers"]
+            best = {p: min(t["milliseconds"]) for p, t in times.items() if "error" not in t}
+            print("/".join(map(str, cell)), best, flush=True)
     left = len([c for c in wanted if c not in {_key(cell) for cell in found["cells"]}])
     print(f"{len(found['cells'])} cells in {output}, {left} left", flush=True)
 

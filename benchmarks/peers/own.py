@@ -1,40 +1,36 @@
-"""jaxviz, with the chunk that it would take by itself."""
+"""jaxviz, with the chunk and the lanes that it would take by itself."""
 
 import numpy as np
 from worker import Parts
 
-from jaxviz.bench.stepper import Stepper
+from jaxviz.bench.stepper import Stepper, responded
 from jaxviz.loading import load_bundle
 from jaxviz.presets import get_preset
 
 
 def jaxviz(cell, images, channels, batch):
-    bundle = load_bundle(cell["model"])
-    preset = get_preset(cell.get("preset", "keras-io"))
+    bundle, preset = load_bundle(cell["model"]), get_preset(cell["preset"])
     stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"])
-    filters = stepper.renderer.units_in_layer
+    filters, units = stepper.renderer.units_in_layer, stepper.units
     index = [
-        np.arange(first, first + stepper.chunk) % len(images)
-        for first in range(0, len(images), stepper.chunk)
+        np.arange(first, first + units) % len(images) for first in range(0, len(images), units)
     ]
-    wanted = [channels[some] for some in index]
 
-    def advance(state, which, count):
-        if state is None:  # here, so that its compile is counted
-            state = stepper.start(wanted[which], images[index[which]])
-        return stepper.advance(state, wanted[which], count)
+    def advance(states, which, count):
+        some = index[which]
+        if states is None:  # here, so that its compile is counted
+            states = stepper.start(channels[some], images[some])
+        return stepper.advance(states, channels[some], count)
+
+    def read(states):
+        return stepper.images(states, channels[index[0]])
 
     def live(images, channels):
-        found = []
+        channels, found = channels % filters, []
         for some in index:
-            after = stepper.advance(
-                stepper.start(channels[some] % filters, images[some]), channels[some] % filters, 1
-            )
-            found.append(np.asarray(after.responded))
+            states = stepper.start(channels[some], images[some])
+            found.append(responded(stepper.advance(states, channels[some], 1)))
         return np.concatenate(found)[: len(images)]
 
-    def read(state):
-        return stepper.images(state, wanted[0])
-
-    about = f"chunk {stepper.chunk}"
-    return Parts([None] * len(wanted), advance, read, stepper.chunk, about, live, filters)
+    about = f"{stepper.lanes} lanes of {stepper.chunk}"
+    return Parts([None] * len(index), advance, read, units, about, live, filters)

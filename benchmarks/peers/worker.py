@@ -3,9 +3,9 @@
     worker.py PEER THREADS
 {"model", "layer", "size", "images", "channels", "result"} prepares a cell and makes one step
 of every image in `images` (.npy), each for its channel; the new images go to `result`.
-{"steps": n} makes n steps of one batch and answers {"seconds", "cpu", "images"}: how long
-they took, by the clock and in processor time, and how many images were stepped.
-{"candidates": [[channel, …], …]} (jaxviz only) answers which of them have a
+{"steps": n, "warm": bool} makes n steps of one batch, after one that is not timed, and answers
+{"seconds", "cpu", "images"}: how long they took, by the clock and in processor time, and how many
+images were stepped. {"candidates": [[channel, …], …]} (jaxviz only) answers which of them have a
 gradient, and how many filters the layer has.
 """
 
@@ -84,14 +84,25 @@ def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
     return parts, {"first_seconds": compiled - loaded, "batch": parts.batch, "about": parts.about}
 
 
-def timed(parts: Parts, steps: int, turn: int) -> dict[str, float]:
+def timed(parts: Parts, steps: int, turn: int, warm: bool) -> dict[str, float]:
     which = turn % len(parts.states)
-    state = parts.advance(parts.states[which], which, 1)  # back into the caches
+    state = parts.states[which]
+    if warm:  # back into the caches
+        state = parts.advance(state, which, 1)
     began, worked = time.perf_counter(), time.process_time()
     state = parts.advance(state, which, steps)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     parts.states[which] = state
     return {"seconds": seconds, "cpu": cpu, "images": steps * parts.batch}
+
+
+def forget() -> None:
+    """Let go of the cell before: models and compiled programs."""
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    gc.collect()
 
 
 def serve(out: Any) -> None:
@@ -101,11 +112,12 @@ def serve(out: Any) -> None:
         try:
             if "model" in request:
                 parts = None
-                gc.collect()
+                forget()
                 parts, answer = prepare(request)
             else:
                 assert parts is not None
-                answer, turn = timed(parts, request["steps"], turn), turn + 1
+                answer = timed(parts, request["steps"], turn, request["warm"])
+                turn += 1
         except Exception as error:  # whatever a peer cannot do is its result
             print(f"{PEER}: {error!r}", file=sys.stderr)
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}

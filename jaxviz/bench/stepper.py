@@ -1,14 +1,16 @@
-"""Chunks of one layer's units that are stepped on request, by the programs an atlas runs."""
+"""Units of one layer that are stepped on request, by the programs that an atlas runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from jaxviz.ascent import State
 from jaxviz.batch import LayerRenderer, unit_keys
@@ -18,6 +20,10 @@ from jaxviz.presets import Preset
 
 # More than anyone waits for: a unit that has stopped would count as a fast one.
 _ENDLESS = 1_000_000
+
+#: The states of all lanes.
+States = tuple[State, ...]
+Channels = Sequence[int] | np.ndarray
 
 
 class Stepper:
@@ -32,15 +38,16 @@ class Stepper:
 
     Attributes:
         renderer: What it runs.
-        chunk: Units in one compiled call.
+        units: How many are stepped at the same time: a chunk for each lane.
 
     Example:
         >>> import jaxviz
         >>> model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
-        >>> stepper = Stepper(model, "conv1", jaxviz.PRESETS["keras-io"], size=16, chunk=2)
-        >>> state = stepper.start([0, 1])
-        >>> stepper.advance(state, [0, 1], 3).step.tolist()
-        [3, 3]
+        >>> stepper = Stepper(model, "conv1", jaxviz.PRESETS["keras-io"], size=16, chunk=1)
+        >>> channels = list(range(stepper.units))
+        >>> states = stepper.advance(stepper.start(channels), channels, 3)
+        >>> [int(state.step[0]) for state in states] == [3] * stepper.lanes
+        True
     """
 
     def __init__(
@@ -54,45 +61,67 @@ class Stepper:
     ) -> None:
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk)
-        self.chunk = self.renderer.chunk
-        self._program = self.renderer._program()
+        self.chunk: int = self.renderer.chunk
+        self.lanes: int = getattr(self.renderer, "lanes", 1)
+        self.units = self.chunk * self.lanes
+        self._program = self.renderer._program(self.renderer.preset)
         self._params = self.renderer._params
+        self._threads = ThreadPoolExecutor(self.lanes)
 
     def start(
         self,
-        channels: Sequence[int] | np.ndarray,
+        channels: Channels,
         images: Float[np.ndarray, "unit height width channels"] | None = None,
-    ) -> State:
-        """The first state of a chunk.
+    ) -> States:
+        """The first states.
 
         Args:
-            channels: [chunk] channel numbers.
+            channels: [unit] channel numbers.
             images: Starting images in the network's units; the preset's where left out.
         """
-        keys = unit_keys(0, self.renderer.layer, jnp.asarray(channels))
-        help = self._program.help(keys.shape)
-        if images is None:
-            return self._program.start(self._params, keys, help)
-        return self._program.start_from(self._params, jnp.asarray(images), keys, help)
+        given = [None] * self.lanes if images is None else np.split(np.asarray(images), self.lanes)
 
-    def advance(self, state: State, channels: Sequence[int] | np.ndarray, count: int) -> State:
-        """So many steps, all done when this returns; the state is given up."""
-        after = self._program.advance(self._params, state, jnp.asarray(channels, jnp.int32), count)
-        return jax.block_until_ready(after)
+        def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
+            keys = unit_keys(0, self.renderer.layer, jnp.asarray(lane))
+            if image is None:
+                return self._program.start(self._params, keys)
+            return self._program.start_from(self._params, jnp.asarray(image), keys)
+
+        return tuple(self._each(begin, self._split(channels), given))
+
+    def advance(self, states: States, channels: Channels, count: int) -> States:
+        """So many steps, all done when this returns; the states are given up."""
+
+        def run(state: State, lane: np.ndarray) -> State:
+            begin = int(state.step[0])
+            state = self._program.advance(self._params, state, jnp.asarray(lane), begin, count)
+            return jax.block_until_ready(state)
+
+        return tuple(self._each(run, states, self._split(channels)))
+
+    def timed(self, states: States, channels: Channels, count: int) -> tuple[States, float]:
+        """The same, and the seconds that it took."""
+        began = time.perf_counter()
+        states = self.advance(states, channels, count)
+        return states, time.perf_counter() - began
 
     def images(
-        self, state: State, channels: Sequence[int] | np.ndarray
+        self, states: States, channels: Channels
     ) -> Float[np.ndarray, "unit height width channels"]:
-        """The chunk's pictures in the network's units."""
-        view = self._program.look(self._params, state, jnp.asarray(channels, jnp.int32))
-        return np.asarray(view.raw)
+        """The pictures in the network's units."""
+        views = self._each(
+            lambda state, lane: self._program.look(self._params, state, jnp.asarray(lane)),
+            states,
+            self._split(channels),
+        )
+        return np.concatenate([np.asarray(view.raw) for view in views])
 
     def live_channels(self, wanted: int, limit: int) -> tuple[list[int], int]:
         """Channels whose first step has a gradient, spread over the layer.
 
         Args:
             wanted: How many at most.
-            limit: How many are tried at most, in whole chunks.
+            limit: How many are tried at most.
 
         Returns:
             The channels found, and how many were tried.
@@ -101,20 +130,30 @@ class Stepper:
         order = np.linspace(0, filters, min(filters, limit), endpoint=False).astype(int)
         found: list[int] = []
         tried = 0
-        for first in range(0, len(order), self.chunk):
-            some = order[first : first + self.chunk]
-            padded = np.resize(some, self.chunk)
-            state = self.advance(self.start(padded), padded, 1)
-            responded = np.asarray(state.responded)[: len(some)]
-            found += [int(channel) for channel in some[responded]]
+        for first in range(0, len(order), self.units):
+            some = order[first : first + self.units]
+            padded = np.resize(some, self.units)
+            alive = responded(self.advance(self.start(padded), padded, 1))[: len(some)]
+            found += [int(channel) for channel in some[alive]]
             tried += len(some)
             if len(found) >= wanted:
                 break
         return found[:wanted], tried
 
+    def compiled(self, states: States, channels: Channels) -> Any:
+        """One lane's step as a compiled program, for what the compiler says of it."""
+        step, _ = self._program._stages[-1]
+        return step.lower(self._params, states[0], jnp.asarray(self._split(channels)[0])).compile()
 
-def timed(stepper: Stepper, state: State, channels: np.ndarray, count: int) -> tuple[State, float]:
-    """So many steps and the seconds that they took."""
-    began = time.perf_counter()
-    state = stepper.advance(state, channels, count)
-    return state, time.perf_counter() - began
+    def _split(self, channels: Channels) -> list[np.ndarray]:
+        return np.split(np.asarray(channels, np.int32), self.lanes)
+
+    def _each(self, function: Callable[..., Any], *lanes: Sequence[Any]) -> list[Any]:
+        if self.lanes == 1:
+            return [function(*(some[0] for some in lanes))]
+        return list(self._threads.map(function, *lanes))
+
+
+def responded(states: States) -> Bool[np.ndarray, " unit"]:
+    """Which units have had a gradient."""
+    return np.concatenate([np.asarray(state.responded) for state in states])
