@@ -32,7 +32,7 @@ class Stepper:
     Args:
         model: A converted model.
         layer: Name of a node.
-        preset: How a picture is made; its steps and its stop do not count.
+        preset: How a picture is made; its steps, stop and replicates do not count.
         size: Side of the image or (height, width); the preset's where left out.
         chunk: Units in one compiled call; chosen for the device where left out.
 
@@ -59,12 +59,12 @@ class Stepper:
         size: int | tuple[int, int] | None = None,
         chunk: int | None = None,
     ) -> None:
-        endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None})
+        endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk)
         self.chunk: int = self.renderer.chunk
         self.lanes: int = getattr(self.renderer, "lanes", 1)
         self.units = self.chunk * self.lanes
-        self._program = self.renderer._program(self.renderer.preset)
+        self._program = self.renderer._program()
         self._params = self.renderer._params
         self._threads = ThreadPoolExecutor(self.lanes)
 
@@ -81,11 +81,13 @@ class Stepper:
         """
         given = [None] * self.lanes if images is None else np.split(np.asarray(images), self.lanes)
 
+        help = self._program.help((self.chunk,))
+
         def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
             keys = unit_keys(0, self.renderer.layer, jnp.asarray(lane))
             if image is None:
-                return self._program.start(self._params, keys)
-            return self._program.start_from(self._params, jnp.asarray(image), keys)
+                return self._program.start(self._params, keys, help)
+            return self._program.start_from(self._params, jnp.asarray(image), keys, help)
 
         return tuple(self._each(begin, self._split(channels), given))
 
@@ -93,8 +95,7 @@ class Stepper:
         """So many steps, all done when this returns; the states are given up."""
 
         def run(state: State, lane: np.ndarray) -> State:
-            begin = int(state.step[0])
-            state = self._program.advance(self._params, state, jnp.asarray(lane), begin, count)
+            state = self._program.advance(self._params, state, jnp.asarray(lane), count)
             return jax.block_until_ready(state)
 
         return tuple(self._each(run, states, self._split(channels)))
@@ -142,8 +143,8 @@ class Stepper:
 
     def compiled(self, states: States, channels: Channels) -> Any:
         """One lane's step as a compiled program, for what the compiler says of it."""
-        step, _ = self._program._stages[-1]
-        return step.lower(self._params, states[0], jnp.asarray(self._split(channels)[0])).compile()
+        lane = jnp.asarray(self._split(channels)[0])
+        return self._program.step.lower(self._params, states[0], lane).compile()
 
     def _split(self, channels: Channels) -> list[np.ndarray]:
         return np.split(np.asarray(channels, np.int32), self.lanes)
