@@ -2,7 +2,7 @@
 """What a step moves and computes on a TPU, compiled ahead of time on a machine without one.
 
     pip install '.[tpu]'; benchmarks/tpu.py [--target NAME]... [--only TEXT]... [-o FILE.json]
-    benchmarks/tpu.py --table FILE.json
+    benchmarks/tpu.py --table FILE.json...
 
 Per image and step: megabytes moved, GFLOP, and megabytes of peak memory, for a plain
 translation in float32 (the whole layer, as XLA has every operation), for what jaxviz does on
@@ -140,25 +140,28 @@ def table(found: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", action="append", default=[])
-    parser.add_argument("--sixteen", action="append", default=["v5e:4x4"], metavar="NAME",
-                        help="targets whose collectives alone are counted")  # fmt: skip
+    parser.add_argument(
+        "--collectives", action="append", default=[], help="a target for jaxviz' own form alone"
+    )
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "tpu.json")
-    parser.add_argument("--table", type=Path, help="print the table of a result")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the table of results")
     options = parser.parse_args()
     if options.table:
-        print(table(json.loads(options.table.read_text())))
+        print(table([one for path in options.table for one in json.loads(path.read_text())]))
         return
     options.output.parent.mkdir(exist_ok=True)
-    targets = options.target or ["v5e:2x2", "v6e:2x2"]
+    targets, alone = options.target, options.collectives
+    if not targets and not alone:
+        targets, alone = ["v5e:2x2", "v6e:2x2"], ["v5e:4x4"]
     found: list[dict] = []
-    for name in [*targets, *options.sixteen]:
+    for name in [*targets, *alone]:
         target = find_target(name)
         found.append({"target": name, "jax": jax.__version__, "cells": []})
         for cell in CELLS:
             if options.only and not any(text in "/".join(map(str, cell)) for text in options.only):
                 continue
-            found[-1]["cells"].append(costs(cell, target, only_ours=name in options.sixteen))
+            found[-1]["cells"].append(costs(cell, target, only_ours=name in alone))
             options.output.write_text(json.dumps(found, indent=1) + "\n")
             print(name, *cell, file=sys.stderr, flush=True)
     print(table(found))

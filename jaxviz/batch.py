@@ -18,12 +18,13 @@ from jaxviz.ascent import Help
 from jaxviz.assess import Assessor, agreement
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
+from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
 from jaxviz.given import read_image
 from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms, prepare_weights
 from jaxviz.objectives import Network, Neuron, Objective
 from jaxviz.objectives.text import parse_objective
-from jaxviz.precision import AskedDtype, Dtype, narrowed, preferred_dtype
+from jaxviz.precision import AskedDtype, Dtype, Fidelity, compare, narrowed, preferred_dtype
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
 from jaxviz.ranges import Units, known_range
@@ -179,6 +180,9 @@ class LayerRenderer:
         chunk: Units in one compiled call.
         forms: The form chosen for each node.
         dtype: What the network is computed in.
+        fidelity: How near bfloat16 comes to float32, once that has been measured.
+        did_not_fit: Chunks for which the device's memory turned out to be too small.
+        notes: What a user should know of all this.
         traces: How often each stage was compiled, by name.
     """
 
@@ -210,6 +214,7 @@ class LayerRenderer:
         field = None if None in fields else max(n or 0 for n in fields)
         self.preset = preset = preset.at(_side(self.shape), field)
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
+        self._seen = seen
         shapes = self._check_seen(seen, targets)
         preset.parameterization.check(self.shape)
         for part in objective.parts():
@@ -230,10 +235,58 @@ class LayerRenderer:
         self._model, self._attempts = model, attempts
         self._measure, self._references = measure, references
         self._never: np.ndarray | None = None
+        self.fidelity: Fidelity | None = None
+        self.did_not_fit: list[int] = []
+        self.notes: list[str] = []
+
+    @property
+    def compute(self) -> dict[str, Any]:
+        """How units are computed, as JSON: what a manifest keeps, for `restore`."""
+        found: dict[str, Any] = {"chunk": self.chunk, "forms": self.forms, "dtype": self.dtype}
+        if self.fidelity is not None:
+            found["fidelity"] = self.fidelity._asdict()
+        if self.did_not_fit:
+            found["did_not_fit"] = list(self.did_not_fit)
+        return found
+
+    def restore(self, compute: dict[str, Any]) -> None:
+        """Compute units as before, or their pictures would differ in rounding."""
+        self.chunk, self.forms = compute["chunk"], compute["forms"]
+        self.dtype = compute.get("dtype", "float32")
+        self.did_not_fit = list(compute.get("did_not_fit", []))
+        if "fidelity" in compute:
+            self.fidelity = Fidelity(**compute["fidelity"])
+
+    def settle(self) -> None:
+        """See whether bfloat16 is near enough to float32, and go back to that where it is not.
+
+        Takes two small compilations, once a layer; nothing for float32.
+        """
+        if self.dtype != "bfloat16" or self.fidelity is not None:
+            return
+        network = replace(self._network, forms={})
+        wide = self.target.placed(prepare_weights(self.spec, self._weights(), {}, self._targets),
+                                  split=False)  # fmt: skip
+        self.fidelity = compare(network, wide, self._params, self.layer, self.units)
+        if not self.fidelity.close:
+            self.dtype = "float32"
+            shapes = self._check_seen(self._seen, self._targets)
+            self.forms = choose_forms(self.spec, self._targets, self.target.platform, shapes)
+            self._programs.clear()
+            del self._params
+            self.notes.append(
+                f"Layer {self.layer!r} is computed in float32: in bfloat16 it would be too far "
+                f"from that ({self.fidelity})."
+            )
 
     def _default_chunk(self, shapes: dict[str, Any]) -> int:
         wanted = _DEVICE_CHUNK * len(self.target.devices)
-        if self.target.platform == "cpu":
+        if self.target.platform != "cpu":
+            pictures = self.preset.draws * self.preset.replicates
+            memory = estimated_memory(self.spec, self._targets, self._seen, self.dtype, pictures)
+            each = fitting_chunk(memory, self.target.memory, _DEVICE_CHUNK)
+            wanted = each * len(self.target.devices)
+        else:
             largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
             low, high = _CPU_CHUNK
             wanted = max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest)))
@@ -258,6 +311,7 @@ class LayerRenderer:
             init: Starting images in the model's input units, one per channel or one for all.
             on_units: Called with the number of units that have just been finished.
         """
+        self.settle()
         numbers = np.asarray(channels, np.int32)
         if init is not None:
             init = np.broadcast_to(init, (len(numbers), *self.shape)).astype(np.float32)
@@ -298,7 +352,7 @@ class LayerRenderer:
     ) -> Render:
         """The pictures from one start, the dead tried again, all of them together."""
         keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
-        found = self._slots(self._program(), self.chunk).run(numbers, keys, init, on_units=on_units)
+        found = self._run(self._program(), self.chunk, numbers, keys, init, on_units=on_units)
         count = self.preset.replicates
         rows = np.repeat(numbers, count)
         status, reason = self._judge(found), np.zeros(len(rows), np.uint8)
@@ -346,9 +400,25 @@ class LayerRenderer:
             init, start = self._assessor.likeliest(numbers, start), start + _RESCUE_STARTS
         keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
         help = Help(jnp.full(len(numbers), attempt.leak), jnp.full(len(numbers), attempt.behind))
-        few = min(self.chunk, _RESCUE_CHUNK.get(jax.default_backend(), _DEVICE_CHUNK))
-        slots = self._slots(self._program(rescue=True), few)
-        return slots.run(numbers, keys, init, help)
+        few = min(self.chunk, _RESCUE_CHUNK.get(self.target.platform, _DEVICE_CHUNK))
+        return self._run(self._program(rescue=True), few, numbers, keys, init, help)
+
+    def _run(self, program: Program, chunk: int, *arguments: Any, **told: Any) -> Finished:
+        """Units in slots, fewer at a time where they do not fit; the next are as few at once."""
+
+        def run(chunk: int) -> Finished:
+            slots = Slots(program, self._params, self.target.shared(chunk))
+            return slots.run(*arguments, **told)
+
+        def shrunk(fewer: int) -> None:
+            self.did_not_fit.append(self.target.shared(2 * fewer))
+            self.chunk = min(self.chunk, fewer)
+            self.notes.append(
+                f"Layer {self.layer!r}: the device's memory does not hold "
+                f"{self.did_not_fit[-1]} units at once; going on with {fewer}."
+            )
+
+        return with_fewer_units(run, chunk, self.layer, shrunk)
 
     def _best(self, starts: Sequence[Render]) -> Render:
         """Of each unit the picture with the highest score."""
@@ -422,10 +492,11 @@ class LayerRenderer:
         return self.target.placed(self._prepared(), split=False)
 
     def _prepared(self) -> Any:
-        model = self._model
-        params: Any = model.arrays() if isinstance(model, Model) else model.weights
-        prepared = prepare_weights(self.spec, params, self.forms, self._targets)
+        prepared = prepare_weights(self.spec, self._weights(), self.forms, self._targets)
         return narrowed(prepared) if self.dtype == "bfloat16" else prepared
+
+    def _weights(self) -> Any:
+        return self._model.arrays() if isinstance(self._model, Model) else self._model.weights
 
     def lower(self, chunk: int) -> jax.stages.Lowered:
         """The step (where steps are looped, the loop) of a chunk, lowered for the target."""
@@ -467,9 +538,6 @@ class LayerRenderer:
                 rescue,
             )
         return self._programs[rescue]
-
-    def _slots(self, program: Program, chunk: int) -> Slots:
-        return Slots(program, self._params, self.target.shared(chunk))
 
 
 def _side(shape: tuple[int, ...]) -> int:

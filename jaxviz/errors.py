@@ -7,6 +7,7 @@
     ├── LayerError          no such layer, channel or tap
     ├── ImageSizeError      an image too small, or of the wrong shape, for a layer
     ├── ConfigError         a preset, option or optimizer that does not exist or fit
+    ├── MemoryLimitError    not even one picture fits into a device's memory
     ├── RecipeError         a recipe file, with key and line
     └── AtlasError          an atlas folder cannot be made, read or continued
         ├── AtlasMismatchError  the folder holds another model, recipe or seed
@@ -67,6 +68,10 @@ class ImageSizeError(JaxvizError):
 
 class ConfigError(JaxvizError):
     """An option, preset or optimizer that does not exist or does not fit."""
+
+
+class MemoryLimitError(JaxvizError):
+    """A device's memory is too small for the least that can be asked of it."""
 
 
 class RecipeError(JaxvizError):

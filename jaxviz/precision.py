@@ -8,10 +8,17 @@ and the weights that are not kernels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxviz.assess import reference_images
+from jaxviz.model.graph import Params
+from jaxviz.objectives import Channel, Network, Seen
+from jaxviz.ranges import Units
 
 #: What may be asked for: `auto` is the platform's choice, where that is close enough.
 AskedDtype = Literal["auto", "float32", "bfloat16"]
@@ -21,6 +28,7 @@ Dtype = Literal["float32", "bfloat16"]
 _NARROW_PLATFORMS = frozenset({"tpu", "gpu", "cuda", "rocm"})
 #: Least cosine between a unit's gradients, and how many of the units have to reach it.
 LEAST_COSINE, LEAST_SHARE = 0.9, 0.9
+_IMAGES = 16
 
 
 class Fidelity(NamedTuple):
@@ -69,6 +77,36 @@ def narrowed(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
         layer: {n: jnp.asarray(a, jnp.bfloat16 if np.ndim(a) > 1 else None) for n, a in own.items()}
         for layer, own in params.items()
     }
+
+
+def compare(network: Network, wide: Params, narrow: Params, layer: str, units: Units) -> Fidelity:
+    """How near bfloat16 comes to float32, on images like natural ones.
+
+    Compared are the channels' means, with a share of what goes into the activation so that
+    no unit is without a gradient, of as many channels as there are images.
+
+    Args:
+        network: The architecture; its type does not matter.
+        wide: Its weights, on the device.
+        narrow: The same from `narrowed`.
+        layer: The layer.
+        units: The network's input range.
+    """
+    images = jnp.asarray(reference_images(network.shape, units)[:_IMAGES])
+    count = network.spec.shapes(network.input_shape(network.shape), targets=[layer])[layer][-1] or 1
+    channels = jnp.asarray(np.linspace(0, count, _IMAGES, endpoint=False).astype(np.int32))
+
+    def slopes(network: Network, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        def value(params: Params, image: jax.Array, channel: jax.Array) -> jax.Array:
+            seen = Seen(network, params, image, image, None, layer, channel)
+            return Channel(leak=0.1).value(seen)
+
+        both = jax.vmap(jax.value_and_grad(value, argnums=1), in_axes=(None, 0, 0))
+        value_, slope = jax.device_get(jax.jit(both)(params, images, channels))
+        return value_, slope
+
+    one = slopes(replace(network, dtype="float32"), wide)
+    return fidelity(one, slopes(replace(network, dtype="bfloat16"), narrow))
 
 
 def fidelity(

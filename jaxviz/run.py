@@ -214,14 +214,15 @@ def _make_layer(
     atlas: AtlasWriter, plan: LayerPlan, renderer: LayerRenderer, seed: int, reporter: Reporter
 ) -> LayerReport:
     begin = time.perf_counter()
-    # A continued layer is made as it was begun, or its pictures would differ in rounding.
-    compute: dict[str, Any] = dict(plan.compute)
-    renderer.chunk, renderer.forms = compute["chunk"], compute["forms"]
-    renderer.dtype = compute["dtype"]
+    renderer.restore(dict(plan.compute))
     for units in atlas.pending(plan.name):
         # with several replicates a filter has as many units, one after the other
         channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]
         made = renderer.render_chunk(channels, seed, on_units=reporter.units)
+        atlas.record_compute(plan.name, renderer.compute)
+        for note in renderer.notes:
+            reporter.note(note)
+        renderer.notes.clear()
         _write(atlas, plan, units, made, renderer.preset.replicates)
     seconds = time.perf_counter() - begin
     atlas.finish(plan.name, seconds=seconds)
@@ -269,7 +270,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         width=width,
         depth=depth,
         chunk=chunk * replicates * max(1, _STORE_CHUNK // (chunk * replicates)),
-        compute={"chunk": chunk, "forms": renderer.forms, "dtype": renderer.dtype},
+        compute={**renderer.compute, "chunk": chunk},
         preset=renderer.preset.name,
     )
 

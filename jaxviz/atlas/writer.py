@@ -203,6 +203,19 @@ class AtlasWriter:
         if self._run not in self.manifest.runs:
             self.manifest.runs.append(self._run)
 
+    def record_compute(self, layer: str, compute: Mapping[str, Any]) -> None:
+        """Keep how a layer's units are computed from now on, for whoever continues it.
+
+        Args:
+            layer: The layer's name.
+            compute: JSON values, given back on resume as `LayerPlan.compute`.
+        """
+        state = self._layer(layer)
+        if state.plan.compute == compute:
+            return
+        state.plan = state.entry.plan = state.plan.model_copy(update={"compute": dict(compute)})
+        self._save()
+
     def finish(self, layer: str, *, seconds: float = 0.0) -> None:
         """Draw a layer's sheet and the page, and bring the manifest up to date.
 

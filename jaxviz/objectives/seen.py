@@ -37,7 +37,7 @@ class Network:
     def plan(self, layer: str) -> ChannelPlan:
         """How one channel of a layer is computed."""
         if layer not in self._plans:
-            shapes = self.spec.shapes(self._input_shape(self.shape), targets=[layer])
+            shapes = self.spec.shapes(self.input_shape(self.shape), targets=[layer])
             self._plans[layer] = plan_channel(self.spec, layer, shapes)
         return self._plans[layer]
 
@@ -57,7 +57,8 @@ class Network:
         found = run(self.spec, params, {source: self.feed(images)}, layers, self.forms)
         return {name: x.astype(images.dtype) for name, x in found.items()}
 
-    def _input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an image as the network takes it."""
         return shape[1:] if self.line else shape
 
     def before(self, layer: str) -> str | None:

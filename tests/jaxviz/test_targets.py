@@ -10,9 +10,15 @@ import jax
 import numpy as np
 import pytest
 
+from jaxviz.atlas import open_atlas
 from jaxviz.batch import LayerRenderer, unit_keys
-from jaxviz.errors import ConfigError
+from jaxviz.bundle import save
+from jaxviz.errors import ConfigError, MemoryLimitError
+from jaxviz.fit import with_fewer_units
 from jaxviz.presets import get_preset
+from jaxviz.recipe import AtlasRecipe
+from jaxviz.run import make_atlas
+from jaxviz.slots import Slots
 from jaxviz.targets import named_target, present_target
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -117,3 +123,98 @@ def test_what_compiles_for_a_target_has_to_be_installed(name, extra, monkeypatch
     monkeypatch.setattr("jaxviz.targets.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=rf"jaxviz-atlas\[{extra}\]"):
         named_target(name)
+
+
+class FullMemoryError(jax.errors.JaxRuntimeError):
+    """As XLA raises it."""
+
+
+@pytest.fixture
+def three_at_most(monkeypatch):
+    """A device whose memory holds three units; the chunks that were tried."""
+    tried = []
+    real = Slots.run
+
+    def run(self, *arguments, **told):
+        tried.append(self.count)
+        if self.count > 3:
+            raise FullMemoryError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        return real(self, *arguments, **told)
+
+    monkeypatch.setattr(Slots, "run", run)
+    return tried
+
+
+def test_where_memory_runs_out_half_as_many_units_go_on(three_at_most):
+    preset = get_preset("keras-io").override(steps=2)
+    renderer = LayerRenderer(tiny_bundle(), "conv1", preset, size=16, chunk=6)
+    made = renderer.render_chunk(range(6), 0)
+    renderer.render_chunk(range(3), 0)
+    assert three_at_most == [6, 3, 3]
+    assert renderer.compute["chunk"] == 3
+    assert renderer.compute["did_not_fit"] == [6]
+    assert "going on with 3" in renderer.notes[0]
+    assert renderer.traces == {"start": 1, "step": 1, "look": 1}
+    enough = LayerRenderer(tiny_bundle(), "conv1", preset, size=16, chunk=3)
+    np.testing.assert_array_equal(made.raw, enough.render_chunk(range(6), 0).raw)
+
+
+def test_a_run_that_ran_out_of_memory_is_continued_with_what_fitted(three_at_most, tmp_path):
+    saved = tmp_path / "tiny.bundle"
+    save(tiny_bundle(), saved)
+    recipe = AtlasRecipe(
+        model=str(saved), output=str(tmp_path / "a.atlas"), layers=("conv1",), preset="keras-io",
+        size=16, steps=1, chunk=6, range="0:1",
+    )  # fmt: skip
+    make_atlas(recipe)
+    (layer,) = open_atlas(tmp_path / "a.atlas").manifest.layers
+    assert layer.plan.compute["chunk"] == 3
+    assert layer.plan.compute["did_not_fit"] == [6]
+
+
+def test_a_unit_that_does_not_fit_at_all_is_an_error():
+    def run(chunk):
+        raise FullMemoryError("RESOURCE_EXHAUSTED: Out of memory")
+
+    tried = []
+    with pytest.raises(MemoryLimitError, match="--size"):
+        with_fewer_units(run, 5, "conv1", tried.append)
+    assert tried == [3, 2, 1]
+
+
+def test_other_errors_of_a_device_are_not_hidden():
+    def run(chunk):
+        raise FullMemoryError("INTERNAL: something else")
+
+    with pytest.raises(FullMemoryError):
+        with_fewer_units(run, 5, "conv1", lambda fewer: None)
+
+
+def test_the_chunk_follows_the_devices_memory(looped):
+    def chunk(memory, devices=1):
+        target = replace(looped, memory=memory, devices=(None,) * devices)
+        preset = get_preset("robust")
+        return LayerRenderer(tiny_bundle(), "conv2", preset, size=64, target=target).chunk
+
+    assert chunk(None) == 10  # all of the layer's units
+    few = chunk(6_000_000)
+    assert 1 <= few < 10
+    assert chunk(6_000_000, devices=2) == min(10, 2 * few)
+    assert chunk(1) == 1
+
+
+def test_bfloat16_that_is_too_far_from_float32_is_not_used(monkeypatch):
+    monkeypatch.setattr("jaxviz.precision.LEAST_COSINE", 1.1)
+    preset = get_preset("keras-io").override(steps=1)
+    one, other = (
+        LayerRenderer(tiny_bundle(), "conv2", preset, size=16, chunk=2, dtype=dtype)
+        for dtype in ("bfloat16", "float32")
+    )
+    made = one.render_chunk(range(2), 0)
+    np.testing.assert_array_equal(made.raw, other.render_chunk(range(2), 0).raw)
+    assert one.compute["dtype"] == "float32"
+    assert 0.9 < one.compute["fidelity"]["cosine"] < 1
+    assert "in float32" in one.notes[0]
+    again = LayerRenderer(tiny_bundle(), "conv2", preset, size=16, dtype="bfloat16")
+    again.restore(json.loads(json.dumps(one.compute)))
+    assert again.compute == one.compute
