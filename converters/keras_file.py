@@ -35,6 +35,8 @@ def sniff(path: Path) -> str | None:
     if path.is_dir():
         files = {"tfjs": "model.json", "saved_model": "saved_model.pb"}
         return next((kind for kind, name in files.items() if (path / name).is_file()), None)
+    if path.exists() and not path.is_file():
+        return None  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             start = file.read(64)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -241,3 +244,115 @@ def test_a_graph_with_a_circle(keras: Any, tmp_path: Path) -> None:
 
     with pytest.raises(ModelFileError, match="has a circle"):
         converters.convert_file(_edited(tmp_path / "net.keras", change))
+
+
+def _dangling(document: dict[str, Any]) -> None:
+    node = document["config"]["layers"][1]["inbound_nodes"][0]
+    node["args"][0]["config"]["keras_history"][0] = "nowhere"
+
+
+def _of_another_call(document: dict[str, Any]) -> None:
+    node = document["config"]["layers"][1]["inbound_nodes"][0]
+    node["args"][0]["config"]["keras_history"][1] = 7
+
+
+def _no_output(document: dict[str, Any]) -> None:
+    document["config"]["output_layers"] = [["nowhere", 0, 0]]
+
+
+def _twice(document: dict[str, Any]) -> None:
+    document["config"]["layers"][1]["name"] = document["config"]["layers"][0]["name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_dangling, "layer 'a' reads from 'nowhere' (call 0), which the model does not have"),
+        (_of_another_call, "layer 'a' reads from 'image' (call 7), which the model does not have"),
+        (_no_output, "has outputs that no layer gives\n  nowhere (call 0, tensor 0)"),
+        (_twice, "two layers of 'net' are called 'image'"),
+    ],
+)
+def test_references_that_lead_nowhere(
+    change: Any, message: str, keras: Any, tmp_path: Path
+) -> None:
+    image = keras.layers.Input((4,), name="image")
+    keras.Model(image, keras.layers.ReLU(name="a")(image), name="net").save(tmp_path / "net.keras")
+    assert message in refusal(_edited(tmp_path / "net.keras", change))
+
+
+def test_a_name_that_leads_out_of_a_zip_is_never_written(saved: Any, tmp_path: Path) -> None:
+    path = saved(".keras")
+    outside = tmp_path / "outside.txt"
+    before = set(tmp_path.rglob("*"))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(str(outside), "x")
+        archive.writestr("../../../../tmp/jaxviz-was-here", "x")
+    assert converters.convert_file(path).spec.name == "net"
+    assert set(tmp_path.rglob("*")) == before
+    assert not Path("/tmp/jaxviz-was-here").exists()
+
+
+@pytest.mark.parametrize("member", ["model.weights.h5", "config.json"])
+def test_a_zip_that_would_grow_without_end(member: str, saved: Any) -> None:
+    path = saved(".keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            with archive.open(name, "w") as opened:
+                opened.write(content)
+                for _ in range(100 if name == member else 0):
+                    opened.write(b" " * (1 << 20))
+    begin = time.monotonic()
+    assert "claims" in refusal(path)
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("where", ["attribute", "array"])
+def test_references_to_objects_are_not_followed(where: str, saved: Any) -> None:
+    path = saved(".h5")
+    with h5py.File(path, "r+") as file:
+        reference = file[CONV].ref
+        if where == "attribute":
+            file["model_weights"].attrs["backend"] = reference
+        else:
+            del file[f"{CONV}/kernel"]
+            file.create_dataset(f"{CONV}/kernel", data=[reference], dtype=h5py.ref_dtype)
+    assert ("neither text nor numbers" if where == "attribute" else "expected 2 arrays") in refusal(
+        path
+    )
+
+
+def test_a_compressed_array_that_is_mostly_air(saved: Any) -> None:
+    """Chunks that were never written take no room in the file, and terabytes in memory."""
+    path = saved(".h5")
+    with h5py.File(path, "r+") as file:
+        del file[f"{CONV}/bias"]
+        file.create_dataset(f"{CONV}/bias", (1 << 40,), "f4", chunks=(1 << 20,), compression="gzip")
+    assert "claims to hold more than the file could" in refusal(path)
+
+
+def test_an_architecture_that_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "net.json"
+    with path.open("wb") as file:
+        file.write(b'{"class_name": "Sequential"')
+        file.truncate((64 << 20) + 1)
+    assert "is larger than any architecture" in refusal(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.keras")
+    assert "is not a Keras model" in refusal(tmp_path / "net.keras")
+
+
+def test_names_are_shown_without_what_a_terminal_obeys(keras: Any, tmp_path: Path) -> None:
+    image = keras.layers.Input((4,), name="image")
+    model = keras.Model(image, keras.layers.Masking(name="a\x1b[2J\nb")(image), name="net")
+    model.save(tmp_path / "net.keras")
+    command = [sys.executable, "-m", "jaxviz", "convert", str(tmp_path / "net.keras")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "\x1b" not in ended.stderr
+    assert "Masking: masks what follows" in ended.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -203,6 +204,19 @@ def test_bad_tensorflow_js(change: Any, message: str, tf_net: Any, tmp_path: Pat
     path.write_text(json.dumps(document))
     with pytest.raises(ModelFileError, match=message):
         converters.convert_file(path)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_shard_that_is_no_plain_file(kind: str, tf_net: Any, tmp_path: Path) -> None:
+    shard = tensorflow_js(tf_net, tmp_path).parent / "group1-shard1of1.bin"
+    shard.rename(tmp_path / "elsewhere")
+    {
+        "link": lambda: shard.symlink_to(tmp_path / "elsewhere"),
+        "pipe": lambda: os.mkfifo(shard),
+        "folder": shard.mkdir,
+    }[kind]()
+    with pytest.raises(ModelFileError, match="is missing"):
+        converters.convert_file(tmp_path)
 
 
 def test_a_saved_model_needs_trust(tf_net: Any, tmp_path: Path) -> None:
