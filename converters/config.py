@@ -187,16 +187,19 @@ def _layer(
     bare = module is None and version >= (3,) and "trainable" not in config
     operation |= bare and network is None and class_name != "InputLayer"
     # Keras 3 states a class's module, or the package it is registered in; tf.keras `package>Name`.
-    custom = ">" in class_name or ">" in str(document.get("registered_name"))
-    custom |= isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras")
+    package, _, class_name = class_name.rpartition(">")
+    if ">" in str(document.get("registered_name")):
+        package = str(document["registered_name"]).split(">")[0]
+    if isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras"):
+        package = module.split(".")[0]
     return Layer(
-        class_name=class_name.rsplit(">", 1)[-1],
+        class_name=class_name,
         name=_need(name, str, f"the name of a {class_name}"),
         config=config,
         calls=calls,
         network=network,
         operation=operation,
-        custom=custom and not operation,
+        package="" if operation else package,
     )
 
 

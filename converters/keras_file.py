@@ -106,6 +106,10 @@ def _read_json(path: Path, weights: Path | None) -> tuple[Network, Store, Source
     if isinstance(document, dict) and "model_config" in document:
         document = document["model_config"]
     stated = document.get("keras_version") if isinstance(document, dict) else None
+    if isinstance(document, dict) and "class_name" not in document and "layers" in document:
+        # `model.get_config()`, which leaves out what it is the configuration of.
+        class_name = "Functional" if "input_layers" in document else "Sequential"
+        document = {"class_name": class_name, "config": document}
     network = parse_model(document, parse_version(stated))
     if weights is None:
         raise ModelFileError(

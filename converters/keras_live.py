@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def read_live(model: Any) -> tuple[Network, Store, Source]:
         ModelFileError: If it is not a built Sequential or Functional model.
     """
     if not all(hasattr(model, name) for name in ("to_json", "layers", "get_config")):
-        raise ModelFileError(f"expected a Keras model, found a {type(model).__name__}")
+        raise ModelFileError(f"expected a Keras model, found {type(model).__name__!r}")
     try:
         document = json.loads(model.to_json())
     except (NotImplementedError, TypeError, ValueError) as error:
@@ -64,10 +65,12 @@ def read_saved_model(path: Path) -> tuple[Network, Store, Source]:
     return network, store, source.model_copy(update={"file": path.name})
 
 
+@lru_cache(maxsize=1)
 def call_for_model(target: str) -> Any:
     """Import a module and call a function in it that returns a live model.
 
-    This runs the user's own code, so only a command line or a program may name it.
+    This runs the user's own code, so only a command line or a program may name it. The last
+    model is kept: called again, the function might give other weights to compare with.
 
     Args:
         target: `module:function`.

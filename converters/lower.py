@@ -329,7 +329,8 @@ class _Lowering:
         self.attempted += 1
         converter = converter_of(call.layer)
         if converter is None:
-            raise Unsupported("is not a layer that jaxviz knows")
+            origin = f"comes from {call.layer.package[:60]!r} and " if call.layer.package else ""
+            raise Unsupported(f"{origin}is not a layer that jaxviz knows")
         try:
             _check_dtype(call)
             result = converter(call)
@@ -369,10 +370,13 @@ def _report(title: str, state: _Lowering, network: Network) -> ConversionError:
     width = max(len(name) for name, _, _ in state.problems)
     count = len(state.problems)
     last = next((n.output_name for n in reversed(state.nodes)), None)
+    hints = [f"Everything up to {last!r} converts: --until {last}"] if last else []
+    if any("is not a layer that jaxviz knows" in reason for _, _, reason in state.problems):
+        hints.append("Layers of your own can be taught: see converters.register.")
     return ConversionError(
         f"cannot convert {title!r}: {count} of {state.attempted} layers unsupported",
         details=[f"{name:<{width}}  {cls}: {reason}" for name, cls, reason in state.problems],
-        hint=f"Everything up to {last!r} converts: --until {last}" if last else "",
+        hint="\n".join(hints),
     )
 
 

@@ -47,7 +47,7 @@ class Layer:
         network: What a nested model consists of; None for a plain layer.
         operation: Whether it is a function in a graph (`ops.add`), which Keras does not
             count among a model's layers.
-        custom: Whether the class is known not to be Keras' own, whatever it is called.
+        package: Where the class comes from, if it is known not to be Keras' own.
     """
 
     class_name: str
@@ -56,7 +56,7 @@ class Layer:
     calls: tuple[Call, ...]
     network: Network | None = None
     operation: bool = False
-    custom: bool = False
+    package: str = ""
 
     @property
     def trainable(self) -> bool:

@@ -36,7 +36,7 @@ def converter_of(layer: Layer) -> Converter | None:
     """The converter of a layer's class, if there is one."""
     if layer.operation:
         return CONVERTERS.get(f"ops.{layer.class_name}")
-    built_in = None if layer.custom else CONVERTERS.get(layer.class_name)
+    built_in = None if layer.package else CONVERTERS.get(layer.class_name)
     return CUSTOM.get(layer.class_name, built_in)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -99,6 +100,50 @@ def test_a_function_that_returns_a_live_model(
     del sys.modules["my_models"]
     with pytest.raises(ModelFileError, match="no function 'my_models:nothing'"):
         converters.from_function("my_models:nothing")
+
+
+def test_a_function_is_called_once_to_convert_and_to_verify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keras: Any
+) -> None:
+    """Another call would give other random weights."""
+    (tmp_path / "random_model.py").write_text(
+        "import keras\n"
+        "def build():\n"
+        "    layers = keras.layers\n"
+        "    return keras.Sequential([layers.Input((6, 6, 3)), layers.Conv2D(4, 3, name='c')])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    bundle = converters.from_function("random_model:build")
+    assert verify(bundle, "random_model:build").passed
+
+
+def test_a_live_model_on_another_backend(tmp_path: Path) -> None:
+    script = """
+import os
+os.environ["KERAS_BACKEND"] = "jax"
+import keras, converters
+layers = keras.layers
+image = layers.Input((6, 6, 3))
+x = layers.SeparableConv2D(4, 3, activation="relu", name="s")(layers.BatchNormalization()(image))
+report = converters.verify.verify(converters.from_keras(m := keras.Model(image, x * 0.5)), m)
+assert report.passed and not report.missing, report
+print(keras.backend.backend(), len(report.rows))
+"""
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["jax", "3"], ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["Functional", "Sequential"])
+def test_a_bare_configuration(kind: str, net: Any, keras: Any, tmp_path: Path) -> None:
+    model = net if kind == "Functional" else keras.Sequential(
+        [keras.layers.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, name="c")]
+    )  # fmt: skip
+    (tmp_path / "net.json").write_text(json.dumps(json.loads(model.to_json())["config"]))
+    model.save_weights(tmp_path / "net.weights.h5")
+    assert_same(
+        converters.convert_file(tmp_path / "net.json", weights=tmp_path / "net.weights.h5"), model
+    )
 
 
 def test_weight_groups_of_tf_keras_2_13(tf_net: Any, tmp_path: Path) -> None:
@@ -238,7 +283,9 @@ def test_a_registered_custom_layer(keras: Any, randomised: Any, tmp_path: Path) 
 
     model = keras.Sequential([keras.layers.Input((4, 4, 3)), MyScale(name="scale")])
     randomised(model).save(tmp_path / "net.keras")
-    with pytest.raises(ConversionError, match="scale  MyScale: is not a layer that jaxviz knows"):
+    with pytest.raises(
+        ConversionError, match="scale  MyScale: comes from .* and is not a layer that jaxviz knows"
+    ):
         converters.convert_file(tmp_path / "net.keras")
 
     def my_scale(call: Any) -> Any:
