@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from jaxviz import __version__
+from jaxviz.cli_bench import bench
 from jaxviz.cli_figures import COMMANDS
 from jaxviz.cli_options import range_options, weights_option
 from jaxviz.errors import JaxvizError
@@ -29,7 +30,7 @@ def cli() -> None:
     """Filter atlases of trained Keras CNNs: what every filter of every layer looks for."""
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, bench):
     cli.add_command(_command)
 
 

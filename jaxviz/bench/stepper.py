@@ -16,6 +16,7 @@ from jaxviz.ascent import State
 from jaxviz.batch import LayerRenderer, unit_keys
 from jaxviz.bundle import Bundle
 from jaxviz.model import Model
+from jaxviz.precision import Dtype
 from jaxviz.presets import Preset
 
 # More than anyone waits for: a unit that has stopped would count as a fast one.
@@ -35,6 +36,7 @@ class Stepper:
         preset: How a picture is made; its steps, stop and replicates do not count.
         size: Side of the image or (height, width); the preset's where left out.
         chunk: Units in one compiled call; chosen for the device where left out.
+        dtype: What the network is computed in.
 
     Attributes:
         renderer: What it runs.
@@ -58,9 +60,10 @@ class Stepper:
         *,
         size: int | tuple[int, int] | None = None,
         chunk: int | None = None,
+        dtype: Dtype = "float32",
     ) -> None:
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
-        self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk)
+        self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk, dtype=dtype)
         self.chunk: int = self.renderer.chunk
         self.lanes: int = getattr(self.renderer, "lanes", 1)
         self.units = self.chunk * self.lanes

@@ -1,0 +1,214 @@
+"""Measure steps: every layer, chunk size and dtype, within a given time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import jax
+import numpy as np
+
+from jaxviz import __version__
+from jaxviz.bench.document import BenchResult, Device, Row
+from jaxviz.bench.rates import memory_rate, product_rate
+from jaxviz.bench.stepper import States, Stepper
+from jaxviz.bundle import Bundle
+from jaxviz.cost import step_cost
+from jaxviz.precision import Dtype
+from jaxviz.presets import Preset
+from jaxviz.transforms import size_after
+
+_REPEATS = 5
+# Units that are tried until as many as are wanted have a gradient.
+_TRIED = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure.
+
+    Attributes:
+        preset: How pictures are made.
+        size: Side of the image; the preset's where None.
+        chunks: Units in one compiled call; None is the one chosen for the device.
+        dtypes: Of the network's arithmetic.
+        seconds: For all timings together, compiles aside.
+    """
+
+    preset: Preset
+    size: int | None = None
+    chunks: tuple[int | None, ...] = (None,)
+    dtypes: tuple[Dtype, ...] = ("float32",)
+    seconds: float = 20.0
+
+
+def bench(
+    bundle: Bundle,
+    layers: Sequence[str],
+    settings: Settings,
+    on_row: Callable[[Row], None] | None = None,
+) -> BenchResult:
+    """Measure layers of a model on the device that JAX computes on.
+
+    Args:
+        bundle: A converted model.
+        layers: Names of nodes.
+        settings: What to measure of each.
+        on_row: Called with every row as it comes.
+    """
+    device = measured_device(settings.dtypes)
+    count = len(layers) * len(settings.chunks) * len(settings.dtypes)
+    rows = []
+    for layer in layers:
+        for dtype in settings.dtypes:
+            for chunk in settings.chunks:
+                row = measure(
+                    bundle, layer, settings, dtype, chunk, device, settings.seconds / count
+                )
+                rows.append(row)
+                if on_row is not None:
+                    on_row(row)
+    return BenchResult(
+        time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        model=bundle.spec.name,
+        sha256=bundle.digest,
+        source=bundle.spec.source,
+        preset=settings.preset.name,
+        software={"jaxviz": __version__, **{n: version(n) for n in ("jax", "jaxlib", "numpy")}},
+        device=device,
+        rows=tuple(rows),
+    )
+
+
+def measured_device(dtypes: Sequence[str], *, seconds: float = 0.5) -> Device:
+    """The device, and the rates that it reaches."""
+    device = jax.devices()[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Device(
+        platform=device.platform,
+        kind=device.device_kind,
+        count=jax.device_count(),
+        threads=cores or 1,
+        product_rate={dtype: product_rate(dtype, seconds=seconds) for dtype in dtypes},
+        memory_rate=memory_rate(seconds=seconds),
+    )
+
+
+def measure(
+    bundle: Bundle,
+    layer: str,
+    settings: Settings,
+    dtype: Dtype,
+    chunk: int | None,
+    device: Device,
+    seconds: float,
+) -> Row:
+    """One row; one that says why, where the device has too little memory.
+
+    Raises:
+        JaxvizError: If the settings do not fit the layer.
+    """
+    preset = settings.preset
+    stepper = Stepper(bundle, layer, preset, size=settings.size, chunk=chunk, dtype=dtype)
+    row = Row(
+        layer=layer,
+        units=stepper.renderer.units_in_layer,
+        size=stepper.renderer.shape,
+        chunk=stepper.chunk,
+        lanes=stepper.lanes,
+        dtype=dtype,
+    )
+    try:
+        with _no_stored_programs():
+            return _timed(bundle, stepper, row, device, seconds)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return row.model_copy(update={"problem": str(error).splitlines()[0]})
+
+
+def _timed(bundle: Bundle, stepper: Stepper, row: Row, device: Device, seconds: float) -> Row:
+    began = time.perf_counter()
+    channels = np.arange(stepper.units) % row.units
+    stepper.advance(stepper.start(channels), channels, 1)
+    first = time.perf_counter() - began
+    live, tried = stepper.live_channels(stepper.units, max(_TRIED, 4 * stepper.units))
+    # those that are alive stand in for the dead, which cost as much and are worth nothing
+    channels = np.resize(live, stepper.units) if live else channels
+    states = stepper.start(channels)
+    states, once = stepper.timed(states, channels, 1)
+    states, once = stepper.timed(states, channels, 1)
+    steps = max(1, round(seconds / _REPEATS / once))
+    took = []
+    for _ in range(_REPEATS):
+        states, total = stepper.timed(states, channels, steps)
+        took.append(total / steps)
+    median = statistics.median(took)
+    preset = stepper.renderer.preset
+    height, width, depth = row.size
+    seen: tuple[int, ...] = (*size_after(preset.transforms, height, width), depth)
+    if len(bundle.spec.inputs_of([row.layer])[0].shape) == 2:  # an image of one row is a signal
+        seen = seen[1:]
+    flops = preset.draws * step_cost(bundle.spec, row.layer, seen).flops
+    found = {
+        "live": len(live),
+        "tried": tried,
+        "compile_seconds": max(0.0, first - median),
+        "step_seconds": median,
+        "spread": (min(took), max(took)),
+        "repeats": _REPEATS,
+        "filter_steps_per_second": stepper.units / median if live else None,
+        "gflop": flops / 1e9,
+        "of_products": flops * stepper.units / median / device.product_rate[row.dtype],
+    }
+    return row.model_copy(update=found | _compiler(stepper, states, channels, median, device))
+
+
+def _compiler(
+    stepper: Stepper, states: States, channels: np.ndarray, seconds: float, device: Device
+) -> dict[str, float]:
+    """What the compiler says of a step: bytes moved, and memory."""
+    program = stepper.compiled(states, channels)
+    found = {}
+    if (memory := program.memory_analysis()) is not None:
+        # results take the place of the state that was given up
+        one = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        held = memory.argument_size_in_bytes
+        found["peak_megabytes"] = (one * stepper.lanes + held) / 1e6
+    counted = program.cost_analysis() or {}
+    if moved := counted.get("bytes accessed"):
+        found["megabytes"] = moved / stepper.chunk / 1e6
+        if device.memory_rate:
+            found["of_memory"] = moved * stepper.lanes / seconds / device.memory_rate
+    return found
+
+
+@contextlib.contextmanager
+def _no_stored_programs() -> Iterator[None]:
+    """Compile everything, though this machine may have done so before.
+
+    Within, programs are stored in a folder of their own, so that asking for a step's program
+    after it has run does not compile it again.
+    """
+    from jax.experimental.compilation_cache import compilation_cache
+
+    before = {
+        name: jax.config.values[name]
+        for name in ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            jax.config.update("jax_compilation_cache_dir", folder)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            compilation_cache.reset_cache()
+            yield
+        finally:
+            for name, value in before.items():
+                jax.config.update(name, value)
+            compilation_cache.reset_cache()

@@ -1,0 +1,174 @@
+"""Results for people: a table, a plot, and two of them compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jaxviz.bench.document import BenchResult, Row
+from jaxviz.errors import ConfigError
+from jaxviz.names import printable
+
+
+def print_result(result: BenchResult, console: Console) -> None:
+    """The table of a result, its totals, and what it was measured on."""
+    console.print(table_of(result.rows))
+    for total in result.totals:
+        console.print(
+            f"{total.layers} layers of {total.units} filters in {total.dtype}: "
+            f"{total.filter_steps_per_second:,.1f} filter-steps/s one layer after the other, "
+            f"{total.compile_seconds:.1f} s of compiling",
+            highlight=False,
+        )
+    device = result.device
+    rates = [f"{dtype} {rate / 1e9:,.0f}" for dtype, rate in device.product_rate.items()]
+    memory = "" if device.memory_rate is None else f", memory {device.memory_rate / 1e9:.1f} GB/s"
+    console.print(
+        f"{device.platform} ({device.kind}, 1 of {device.count}), {device.threads} threads; "
+        f"measured: products {', '.join(rates)} GFLOP/s{memory}; preset {result.preset}",
+        highlight=False,
+    )
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """One line a row; the fractions are of what the device was measured to reach."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    for name in ("filters", "px", "chunk", "dtype", "live", "compile s", "ms/filter-step",
+                 "filter-steps/s", "peak MB", "of products", "of memory"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for row in rows:
+        chunk = f"{row.lanes}×{row.chunk}" if row.lanes > 1 else str(row.chunk)
+        cells = [str(row.units), str(max(row.size[:2])), chunk, row.dtype]
+        if row.problem:
+            cells += ["", "", escape(printable(row.problem))]
+        else:
+            rate = row.filter_steps_per_second
+            cells += [f"{row.live}/{row.tried}", _number(row.compile_seconds, ".1f")]
+            cells += ["none live"] if rate is None else [f"{1e3 / rate:.3f}", f"{rate:,.1f}"]
+            cells += [""] if rate is None else []
+            cells += [_number(row.peak_megabytes, ",.0f")]
+            cells += [_number(row.of_products, ".0%"), _number(row.of_memory, ".0%")]
+        table.add_row(escape(printable(row.layer)), *cells)
+    return table
+
+
+def compare(a: BenchResult, b: BenchResult) -> tuple[list[tuple[Row, Row, float]], list[str]]:
+    """Rows that two results share with how many times faster the second is, and notes.
+
+    Raises:
+        ConfigError: If they measured different things.
+    """
+    different = [
+        f"{name}: {one!r} and {other!r}"
+        for name, one, other in (
+            ("model", f"{a.model} {a.sha256[:12]}", f"{b.model} {b.sha256[:12]}"),
+            ("preset", a.preset, b.preset),
+        )
+        if one != other
+    ]
+    if different:
+        raise ConfigError("these results cannot be compared", details=different)
+    others = {row.key: row for row in b.rows if row.filter_steps_per_second}
+    pairs = [
+        (row, others[row.key], (others[row.key].filter_steps_per_second or 0) / rate)
+        for row in a.rows
+        if (rate := row.filter_steps_per_second) and row.key in others
+    ]
+    if not pairs:
+        raise ConfigError(
+            "these results share no layer, size, chunk and dtype that has a number in both"
+        )
+    shared = {row.key for row, _, _ in pairs}
+    alone = sum(row.key not in shared for result in (a, b) for row in result.rows)
+    notes = [f"{alone} rows are in one of them only"] if alone else []
+    for name, one, other in (
+        ("device", a.device.kind, b.device.kind),
+        ("threads", a.device.threads, b.device.threads),
+        *((n, a.software.get(n), b.software.get(n)) for n in {**a.software, **b.software}),
+    ):
+        if one != other:
+            notes.append(f"{name}: {one} and {other}")
+    return pairs, notes
+
+
+def print_comparison(a: BenchResult, b: BenchResult, console: Console) -> None:
+    """Two results side by side, and the geometric mean of their ratios."""
+    pairs, notes = compare(a, b)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("layer", overflow="fold")
+    for name in ("px", "chunk", "dtype", "A filter-steps/s", "B filter-steps/s", "B/A",
+                 "A compile s", "B compile s", "A peak MB", "B peak MB"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for one, other, ratio in pairs:
+        table.add_row(
+            escape(printable(one.layer)), str(max(one.size[:2])), str(one.chunk), one.dtype,
+            f"{one.filter_steps_per_second:,.1f}", f"{other.filter_steps_per_second:,.1f}",
+            f"{ratio:.2f}",
+            *(_number(row.compile_seconds, ".1f") for row in (one, other)),
+            *(_number(row.peak_megabytes, ",.0f") for row in (one, other)),
+        )  # fmt: skip
+    console.print(table)
+    mean = float(np.exp(np.mean(np.log([ratio for _, _, ratio in pairs]))))
+    console.print(f"geometric mean B/A: {mean:.3f} over {len(pairs)} rows", highlight=False)
+    for note in notes:
+        console.print(f"note: {escape(printable(note))}", highlight=False)
+
+
+def comparison_document(a: BenchResult, b: BenchResult) -> dict[str, Any]:
+    """The same for programs."""
+    pairs, notes = compare(a, b)
+    return {
+        "rows": [
+            {"layer": one.layer, "size": one.size, "chunk": one.chunk, "dtype": one.dtype,
+             "a": one.filter_steps_per_second, "b": other.filter_steps_per_second, "ratio": ratio}
+            for one, other, ratio in pairs
+        ],
+        "geometric_mean": float(np.exp(np.mean(np.log([ratio for _, _, ratio in pairs])))),
+        "notes": notes,
+    }  # fmt: skip
+
+
+def plot(result: BenchResult, path: Path) -> None:
+    """Filter-steps per second and the fraction of the products' rate, layer by layer.
+
+    Raises:
+        ConfigError: If nothing has a number, or the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    rows = [row for row in result.rows if row.filter_steps_per_second]
+    if not rows:
+        raise ConfigError("no row has a number, so there is nothing to plot")
+    layers = list(dict.fromkeys(row.layer for row in rows))
+    kinds = list(dict.fromkeys((row.chunk, row.dtype) for row in rows))
+    figure = Figure(figsize=(9, 0.35 * len(layers) + 1.8), layout="tight")
+    rates, shares = figure.subplots(1, 2, sharey=True)
+    for number, (chunk, dtype) in enumerate(kinds):
+        own = [row for row in rows if (row.chunk, row.dtype) == (chunk, dtype)]
+        at = [layers.index(row.layer) for row in own]
+        style = {"label": f"chunk {chunk}, {dtype}", "alpha": 0.8}
+        marker = "os^DvPX*"[number % 8]
+        rates.plot([row.filter_steps_per_second or 0 for row in own], at, marker, **style)
+        shares.plot([100 * (row.of_products or 0) for row in own], at, marker, **style)
+    rates.set_yticks(range(len(layers)), [printable(name) for name in layers], fontsize=8)
+    rates.set_ylim(len(layers) - 0.5, -0.5)
+    rates.set_xscale("log")
+    rates.set_xlabel("filter-steps per second")
+    shares.set_xlabel("% of the measured rate of matrix products")
+    shares.set_xlim(left=0)
+    rates.legend(fontsize=7)
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot write the plot {str(path)!r}: {error}") from error
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
