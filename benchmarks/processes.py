@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ class Worker:
         quiet = None if os.environ.get("VERBOSE") else subprocess.DEVNULL
         path = os.pathsep.join(p for p in (str(HERE.parent), os.environ.get("PYTHONPATH")) if p)
         environment = {**os.environ, "PYTHONPATH": path} if peer == "jaxviz" else None
+        if environment is not None:  # it finds nothing that an earlier run has left
+            self._empty = tempfile.TemporaryDirectory()
+            environment["XDG_CACHE_HOME"] = self._empty.name
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, text=True,
             env=environment,

@@ -10,7 +10,9 @@ from jaxviz.presets import get_preset
 
 def jaxviz(cell, images, channels, batch):
     bundle, preset = load_bundle(cell["model"]), get_preset(cell["preset"])
-    stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"])
+    # which units are live does not depend on the chunk
+    chunk = 4 if "candidates" in cell else None
+    stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"], chunk=chunk)
     filters, units = stepper.renderer.units_in_layer, stepper.units
     index = [
         np.arange(first, first + units) % len(images) for first in range(0, len(images), units)
@@ -33,4 +35,5 @@ def jaxviz(cell, images, channels, batch):
         return np.concatenate(found)[: len(images)]
 
     about = f"{stepper.lanes} lanes of {stepper.chunk}"
-    return Parts([None] * len(index), advance, read, units, about, live, filters)
+    tuning = stepper.tuning_seconds
+    return Parts([None] * len(index), advance, read, units, about, live, filters, tuning)

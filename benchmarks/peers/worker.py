@@ -53,6 +53,7 @@ class Parts:
         about: What the peer chose by itself, for the result.
         live: (images, channels) -> which have a gradient, where the peer can say so.
         filters: Of the layer, where the peer can say so.
+        tuning: Seconds that went into choosing how to step.
     """
 
     states: list[Any]
@@ -62,6 +63,7 @@ class Parts:
     about: str = ""
     live: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     filters: int = 0
+    tuning: float = 0.0
 
 
 def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
@@ -81,7 +83,8 @@ def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
     moved = np.concatenate([parts.read(state) for state in parts.states])[: len(images)]
     np.save(request["result"], moved)
     # the first step includes the compile
-    return parts, {"first_seconds": compiled - loaded, "batch": parts.batch, "about": parts.about}
+    first = compiled - loaded + parts.tuning
+    return parts, {"first_seconds": first, "batch": parts.batch, "about": parts.about}
 
 
 def timed(parts: Parts, steps: int, turn: int, warm: bool) -> dict[str, float]:

@@ -23,8 +23,8 @@ class Device(BaseModel):
         kind: As JAX calls it.
         count: Devices that JAX sees.
         threads: Cores that the process may use.
-        product_rate: Operations per second of a matrix product, by dtype.
-        memory_rate: Bytes read and written per second.
+        product_rate: Operations per second of a matrix product on one device, by dtype.
+        memory_rate: Bytes read and written per second, by one device.
     """
 
     model_config = _STRICT
@@ -49,14 +49,16 @@ class Row(BaseModel):
         live: Units with a gradient that were stepped; 0 where none was found.
         tried: Units that were tried for one.
         compile_seconds: The first step less an ordinary one.
+        tuning_seconds: What the choice of the chunk took, where it was not given.
         step_seconds: Median of the repeats, for all live units together.
         spread: (fastest, slowest) of the repeats.
         repeats: How many.
         filter_steps_per_second: Live units stepped in a second; none where none is live.
         gflop: Billions of operations that an image and step cannot do without.
         megabytes: Moved per image and step, as the compiler counts.
-        peak_megabytes: The step's arguments, results and scratch, in all lanes.
-        of_products: Fraction of the measured rate of matrix products that `gflop` comes to.
+        peak_megabytes: The step's arguments, results and scratch, in all lanes of one device.
+        of_products: Fraction of the measured rate of matrix products, on all devices, that
+            `gflop` comes to.
         of_memory: The same of `megabytes` and the memory's rate.
         problem: Why there are no numbers, such as too little memory.
     """
@@ -71,6 +73,7 @@ class Row(BaseModel):
     live: int = 0
     tried: int = 0
     compile_seconds: float | None = None
+    tuning_seconds: float = 0.0
     step_seconds: float | None = None
     spread: tuple[float, float] | None = None
     repeats: int = 0

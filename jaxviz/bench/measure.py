@@ -155,17 +155,19 @@ def _timed(bundle: Bundle, stepper: Stepper, row: Row, device: Device, seconds: 
     seen: tuple[int, ...] = (*size_after(preset.transforms, height, width), depth)
     if len(bundle.spec.inputs_of([row.layer])[0].shape) == 2:  # an image of one row is a signal
         seen = seen[1:]
+    shares = len(stepper.renderer.target.devices)
     flops = preset.draws * step_cost(bundle.spec, row.layer, seen).flops
     found = {
         "live": len(live),
         "tried": tried,
         "compile_seconds": max(0.0, first - median),
+        "tuning_seconds": stepper.tuning_seconds,
         "step_seconds": median,
         "spread": (min(took), max(took)),
         "repeats": _REPEATS,
         "filter_steps_per_second": stepper.units / median if live else None,
         "gflop": flops / 1e9,
-        "of_products": flops * stepper.units / median / device.product_rate[row.dtype],
+        "of_products": flops * stepper.units / median / device.product_rate[row.dtype] / shares,
     }
     return row.model_copy(update=found | _compiler(stepper, states, channels, median, device))
 
@@ -183,7 +185,9 @@ def _compiler(
         found["peak_megabytes"] = (one * stepper.lanes + held) / 1e6
     counted = program.cost_analysis() or {}
     if moved := counted.get("bytes accessed"):
-        found["megabytes"] = moved / stepper.chunk / 1e6
+        # the compiler counts for one device, which has its share of the chunk
+        share = stepper.chunk / len(stepper.renderer.target.devices)
+        found["megabytes"] = moved / share / 1e6
         if device.memory_rate:
             found["of_memory"] = moved * stepper.lanes / seconds / device.memory_rate
     return found

@@ -30,7 +30,7 @@ def print_result(result: BenchResult, console: Console) -> None:
     rates = [f"{dtype} {rate / 1e9:,.0f}" for dtype, rate in device.product_rate.items()]
     memory = "" if device.memory_rate is None else f", memory {device.memory_rate / 1e9:.1f} GB/s"
     console.print(
-        f"{device.platform} ({device.kind}, 1 of {device.count}), {device.threads} threads; "
+        f"{device.count} × {device.platform} ({device.kind}), {device.threads} threads; "
         f"measured: products {', '.join(rates)} GFLOP/s{memory}; preset {result.preset}",
         highlight=False,
     )

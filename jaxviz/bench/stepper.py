@@ -40,7 +40,10 @@ class Stepper:
 
     Attributes:
         renderer: What it runs.
+        chunk: Units in one compiled call; every device gets an equal share.
+        lanes: Such calls at the same time.
         units: How many are stepped at the same time: a chunk for each lane.
+        tuning_seconds: What the choice of the chunk took.
 
     Example:
         >>> import jaxviz
@@ -62,9 +65,14 @@ class Stepper:
         chunk: int | None = None,
         dtype: Dtype = "float32",
     ) -> None:
+        began = time.perf_counter()
+        tunes = chunk is None
+        if tunes:  # as for a run of the whole layer
+            chunk = tuned_chunk(model, layer, preset, size, dtype)
+        self.tuning_seconds = time.perf_counter() - began if tunes else 0.0
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk, dtype=dtype)
-        self.chunk: int = self.renderer.chunk
+        self.chunk: int = self.renderer.target.shared(self.renderer.chunk)
         self.lanes: int = getattr(self.renderer, "lanes", 1)
         self.units = self.chunk * self.lanes
         self._program = self.renderer._program()
@@ -156,6 +164,22 @@ class Stepper:
         if self.lanes == 1:
             return [function(*(some[0] for some in lanes))]
         return list(self._threads.map(function, *lanes))
+
+
+def tuned_chunk(
+    model: Model | Bundle,
+    layer: str,
+    preset: Preset,
+    size: int | tuple[int, int] | None,
+    dtype: Dtype,
+) -> int:
+    """The chunk that a run of the whole layer would take, which may measure for it."""
+    renderer = LayerRenderer(
+        model, layer, preset.model_copy(update={"replicates": 1}), size=size, dtype=dtype
+    )
+    if hasattr(renderer, "tune"):
+        renderer.tune(renderer.units_in_layer)
+    return renderer.chunk
 
 
 def responded(states: States) -> Bool[np.ndarray, " unit"]:
