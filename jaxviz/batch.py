@@ -279,12 +279,15 @@ class LayerRenderer:
                 f"from that ({self.fidelity})."
             )
 
+    def estimated_memory(self, units: int) -> float:
+        """Bytes that a device needs for so many units, roughly."""
+        pictures = units * self.preset.draws * self.preset.replicates
+        return estimated_memory(self.spec, self._targets, self._seen, self.dtype, pictures)
+
     def _default_chunk(self, shapes: dict[str, Any]) -> int:
         wanted = _DEVICE_CHUNK * len(self.target.devices)
         if self.target.platform != "cpu":
-            pictures = self.preset.draws * self.preset.replicates
-            memory = estimated_memory(self.spec, self._targets, self._seen, self.dtype, pictures)
-            each = fitting_chunk(memory, self.target.memory, _DEVICE_CHUNK)
+            each = fitting_chunk(self.estimated_memory, self.target.memory, _DEVICE_CHUNK)
             wanted = each * len(self.target.devices)
         else:
             largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())

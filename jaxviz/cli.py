@@ -16,7 +16,8 @@ import click
 from jaxviz import __version__
 from jaxviz.cli_bench import bench
 from jaxviz.cli_figures import COMMANDS
-from jaxviz.cli_options import range_options, weights_option
+from jaxviz.cli_options import atlas_recipe, range_options, recipe_options, weights_option
+from jaxviz.cli_plan import plan as plan_command
 from jaxviz.errors import JaxvizError
 from jaxviz.names import printable
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """Filter atlases of trained Keras CNNs: what every filter of every layer looks for."""
 
 
-for _command in (*COMMANDS, bench):
+for _command in (*COMMANDS, bench, plan_command):
     cli.add_command(_command)
 
 
@@ -130,72 +131,14 @@ def verify(bundle: str) -> None:
 @click.argument("model")
 @click.option("-o", "--output", metavar="ATLAS", help="Default: MODEL's name with .atlas.")
 @weights_option
-@click.option(
-    "--layers",
-    "layers_",
-    multiple=True,
-    metavar="GLOB",
-    help="Layers by name; may be repeated. Default: every convolution.",
-)
-@click.option("--channels", metavar="A:B", help="Only these channels of each layer.")
-@click.option(
-    "--preset",
-    multiple=True,
-    metavar="NAME",
-    help="How a picture is made; see `jaxviz presets`. Several are laid side by side.",
-)
-@click.option(
-    "--set",
-    "set_",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Change a field of the preset, such as transforms.0.amount=8.",
-)
-@click.option(
-    "--objective",
-    metavar="TEXT",
-    help="What is maximised, such as 'neuron(4, 7)', '-channel', 'channel - 0.1*total_variation' "
-    "or 'direction(\"probe.npy\")'; see `jaxviz objectives`.",
-)
-@click.option("--position", metavar="Y,X", help="The objective neuron(Y, X).")
-@click.option("--direction", metavar="FILE.npy", help='The objective direction("FILE.npy").')
-@click.option("--replicates", type=click.IntRange(min=1), help="Pictures of each filter.")
-@click.option("--size", type=click.IntRange(min=1), help="Side of the image in pixels.")
-@click.option("--steps", type=click.IntRange(min=1), help="Updates.")
-@click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax.")
-@click.option("--learning-rate", type=float, help="Its step, in the preset's units.")
-@click.option("--schedule", metavar="NAME:KEY=VALUE,…", help="Any schedule of Optax.")
-@click.option("--clip", metavar="NAME:KEY=VALUE,…", help="How Optax clips each picture's gradient.")
-@range_options
-@click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it.")
-@click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16"]),
-    help="What the network is computed in. Default: bfloat16 on accelerators, else float32.",
-)
-@click.option("--attempts", type=click.IntRange(min=1), help="Starts of which the best is kept.")
-@click.option(
-    "--images",
-    metavar="FOLDER",
-    help="Images like those trained on: their colours, and what pictures are measured against.",
-)
+@recipe_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
 def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> None:
     """Make the picture that excites each filter most, for every filter of every layer.
 
     Run the same command again to continue an atlas that was interrupted.
     """
-    from jaxviz.recipe import AtlasRecipe
-
-    settings = {name.rstrip("_"): value for name, value in settings.items()}
-    settings["preset"] = _one_or_many(settings["preset"])
-    settings["objective"] = _one_objective(
-        settings["objective"], settings.pop("position"), settings.pop("direction")
-    )
-    given = {name: value for name, value in settings.items() if value is not None}
-    target = output or f"{Path(model).stem}.atlas"
-    _make([_recipe(AtlasRecipe, model=model, output=target, **given)], as_json=as_json)
+    _make([atlas_recipe(model, output, settings)], as_json=as_json)
 
 
 @cli.command()
@@ -261,33 +204,6 @@ def objectives() -> None:
     from jaxviz.objectives.text import objective_table
 
     click.echo(objective_table())
-
-
-def _one_objective(text: str | None, position: str | None, direction: str | None) -> str | None:
-    given = [
-        text,
-        position and f"neuron({position})",
-        direction and f"direction({direction!r})",
-    ]
-    chosen = [objective for objective in given if objective]
-    if len(chosen) > 1:
-        raise click.UsageError("give one of --objective, --position and --direction")
-    return chosen[0] if chosen else None
-
-
-def _one_or_many(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
-    return names if len(names) > 1 else names[0] if names else None
-
-
-def _recipe(kind: Any, **fields: Any) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise click.UsageError(f"{option}: {first['msg']}, found {first['input']!r}") from error
 
 
 def _describe(recipes: Any, *, as_json: bool) -> None:

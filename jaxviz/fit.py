@@ -40,15 +40,15 @@ def fitting_chunk(memory: Callable[[int], float], limit: float | None, most: int
 
 def estimated_memory(
     spec: ModelSpec, layers: Sequence[str], shape: tuple[int, int, int], dtype: str, pictures: int
-) -> Callable[[int], float]:
-    """Bytes that a step takes for so many units, from the architecture alone.
+) -> float:
+    """Bytes that a step takes, from the architecture alone.
 
     Args:
         spec: The architecture.
         layers: The layers that are looked at.
         shape: (height, width, channels) of the picture.
         dtype: What the network is computed in.
-        pictures: How many pictures a unit has in one step: draws and replicates.
+        pictures: How many go through the network at once.
     """
     line = len(spec.inputs[0].shape) == 2
     costs = [step_cost(spec, layer, shape[1:] if line else shape) for layer in layers]
@@ -56,7 +56,7 @@ def estimated_memory(
     weights = 4 * max(cost.weights for cost in costs)
     results = _COPIES_OF_RESULTS * width * max(cost.activations for cost in costs)
     picture = _COPIES_OF_PICTURE * 4 * shape[0] * shape[1] * shape[2]
-    return lambda units: weights + units * pictures * (results + picture)
+    return weights + pictures * (results + picture)
 
 
 def out_of_memory(error: BaseException) -> bool:

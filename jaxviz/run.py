@@ -25,6 +25,7 @@ from jaxviz.presets import Preset
 from jaxviz.ranges import known_range
 from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
 from jaxviz.sizes import image_shape
+from jaxviz.targets import Target
 
 # Work is committed in pieces of about this many units: few enough to lose little when a
 # run is killed, enough that an atlas is not a million small files.
@@ -116,8 +117,12 @@ class Job:
         }
 
 
-def prepare(recipe: AtlasRecipe) -> Job:
+def prepare(recipe: AtlasRecipe, target: Target | None = None) -> Job:
     """Load the model and check every setting against it; nothing is written.
+
+    Args:
+        recipe: What to make.
+        target: The devices it is made for; those that are there where left out.
 
     Raises:
         JaxvizError: Whatever is wrong, before any work is done.
@@ -130,7 +135,7 @@ def prepare(recipe: AtlasRecipe) -> Job:
     for layer in match_layers(bundle.spec, recipe.layers):
         for preset in presets:
             try:
-                renderers.append(_renderer(bundle, layer, preset, recipe, given))
+                renderers.append(_renderer(bundle, layer, preset, recipe, given, target))
             except ImageSizeError as error:
                 problems.append(error)
     if problems:
@@ -144,7 +149,12 @@ def prepare(recipe: AtlasRecipe) -> Job:
 
 
 def _renderer(
-    bundle: Bundle, layer: str, preset: Preset, recipe: AtlasRecipe, given: GivenImages | None
+    bundle: Bundle,
+    layer: str,
+    preset: Preset,
+    recipe: AtlasRecipe,
+    given: GivenImages | None,
+    target: Target | None,
 ) -> LayerRenderer:
     references = None
     if given is not None:
@@ -161,6 +171,7 @@ def _renderer(
         measure=True,
         references=references,
         dtype=recipe.dtype,
+        target=target,
     )
 
 

@@ -1,0 +1,99 @@
+"""`jaxviz plan`: what an atlas will cost, without making it."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from click.testing import CliRunner
+
+from jaxviz.batch import LayerRenderer
+from jaxviz.bundle import save
+from jaxviz.cli import cli
+from jaxviz.errors import MemoryLimitError
+from jaxviz.plan import compiled_step, moved_bytes, needed_flops, plan_atlas
+from jaxviz.presets import get_preset
+from jaxviz.recipe import AtlasRecipe
+from jaxviz.targets import CHIPS, present_target
+from tests.jaxviz.tiny import tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plan") / "tiny.bundle"
+    save(tiny_bundle(), path)
+    return str(path)
+
+
+def recipe(saved, **settings):
+    chosen = {"preset": "keras-io", "size": 24, "steps": 3, "range": "0:1", **settings}
+    return AtlasRecipe(model=saved, output="never.atlas", **chosen)
+
+
+def renderer(memory=None, chunk=8, layer="conv2"):
+    target = replace(present_target(), memory=memory, chip=CHIPS["v5e"], present=True)
+    preset = get_preset("keras-io").override(steps=3)
+    return LayerRenderer(tiny_bundle(), layer, preset, size=24, chunk=chunk, target=target)
+
+
+def test_layers_that_take_longest_are_timed_and_the_rest_judged_by_them(saved):
+    plan = plan_atlas(recipe(saved, attempts=2), budget=0)
+    rows = {layer.layer: layer for layer in plan.layers}
+    assert {name: row.basis for name, row in rows.items()} == {
+        "conv1": "estimated",
+        "conv2": "measured",
+    }
+    one, two = rows["conv1"], rows["conv2"]
+    assert one.seconds / one.flops == pytest.approx(two.seconds / two.flops)
+    assert (two.pictures, two.steps, two.size, two.dtype) == (10, 6, (24, 24), "float32")
+    made = -(-10 // two.chunk) * two.chunk
+    assert two.hours == pytest.approx(made * 6 * two.seconds / 3600)
+    assert plan.hours == pytest.approx(one.hours + two.hours)
+    shown = 24 - 2 * round(24 * 25 / 180)
+    assert plan.disk == pytest.approx(2.5 * 16 * shown * shown * 3, rel=0.3)
+
+
+def test_the_chunk_is_halved_until_the_compiled_step_fits():
+    every = compiled_step(renderer())
+    assert every.chunk == 8
+    fitting = compiled_step(renderer(memory=int(every.memory * 0.7)))
+    assert fitting.chunk in (2, 4)
+    assert fitting.memory < 0.8 * every.memory * 0.7
+    with pytest.raises(MemoryLimitError, match="not even one unit"):
+        compiled_step(renderer(memory=1000))
+
+
+def test_a_compiled_step_needs_at_least_what_is_needed():
+    step, one = compiled_step(renderer()), renderer()
+    assert step.flops > 0.5 * needed_flops(one)  # Winograd's algorithm may save some
+    assert step.moved > 4 * 24 * 24 * 3
+
+
+def test_bytes_are_counted_as_the_compiler_counts_them():
+    def steps(x, kernel, count):
+        def step(_, x):
+            y = jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            return jnp.tanh(y) + x
+
+        return jax.lax.fori_loop(0, count, step, x)
+
+    lowered = jax.jit(steps).lower(jnp.ones((4, 16, 16, 8)), jnp.ones((3, 3, 8, 8)), 3)
+    program = lowered.compile()
+    found = moved_bytes(program.as_text())
+    assert found == pytest.approx(program.cost_analysis()["bytes accessed"], rel=0.35)
+
+
+def test_the_command_prints_a_table_or_json(saved):
+    asked = ["plan", saved, "--preset", "keras-io", "--size", "24", "--steps", "2",
+             "--layers", "conv1", "--budget", "0", "--range", "0:1"]  # fmt: skip
+    found = CliRunner().invoke(cli, asked)
+    assert found.exit_code == 0, found.output
+    assert "conv1" in found.stdout
+    assert "6 pictures on cpu in float32" in found.stdout
+    found = CliRunner().invoke(cli, [*asked, "--json"])
+    document = json.loads(found.stdout)
+    assert document["layers"][0]["basis"] == "measured"
+    assert document["hours"] > 0
