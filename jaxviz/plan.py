@@ -196,7 +196,7 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
         flops, moved = counted["flops"] / pictures, counted["bytes accessed"] / pictures
     else:  # by XLA's GPU compiler nothing is counted
         flops = needed_flops(renderer)
-        moved = moved_bytes(programs[each].as_text()) / pictures
+        moved = moved_bytes(programs[each].as_text() or "") / pictures
     return _Step(each * devices, needed, flops, moved)
 
 
