@@ -14,7 +14,6 @@ published loop's (preset `keras-io`). Units are sharded over the target's chips;
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from cells import CELLS  # noqa: E402
 
 from jaxviz.batch import LayerRenderer  # noqa: E402
 from jaxviz.bundle import Bundle  # noqa: E402
+from jaxviz.hlo import collectives  # noqa: E402
 from jaxviz.loading import load_bundle  # noqa: E402
 from jaxviz.model import run  # noqa: E402
 from jaxviz.objectives import trimmed_mean  # noqa: E402
@@ -36,9 +36,6 @@ from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
 
 UNITS_PER_CHIP = 16
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
-_COLLECTIVE = re.compile(
-    r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\("
-)
 
 
 def counted(lowered: jax.stages.Lowered) -> dict[str, float]:
@@ -49,11 +46,13 @@ def counted(lowered: jax.stages.Lowered) -> dict[str, float]:
         "megabytes_moved": cost["bytes accessed"] / UNITS_PER_CHIP / 1e6,
         "gflop": cost["flops"] / UNITS_PER_CHIP / 1e9,
         "peak_megabytes": memory.temp_size_in_bytes / UNITS_PER_CHIP / 1e6,
-        "collectives": len(_COLLECTIVE.findall(program.as_text())),
+        "collectives": collectives(program.as_text() or ""),
     }
 
 
-def plain_step(bundle: Bundle, layer: str, size: int, target: Target) -> jax.stages.Lowered:
+def plain_step(
+    bundle: Bundle, layer: str, size: int, target: Target, *, units: int
+) -> jax.stages.Lowered:
     """The published loop's step as it would be written: the whole layer, float32."""
     spec = bundle.spec
     source = spec.inputs_of([layer])[0]
@@ -70,7 +69,6 @@ def plain_step(bundle: Bundle, layer: str, size: int, target: Target) -> jax.sta
         several = jax.vmap(step, in_axes=(None, 0, 0))
         return jax.lax.fori_loop(0, count, lambda _, x: several(params, x, channels), images)
 
-    count = UNITS_PER_CHIP * len(target.devices)
     needed = {node.layer for node in spec.upstream([layer])}
     params = {name: own for name, own in bundle.weights.items() if name in needed}
     weights, number = target.placed(
@@ -82,8 +80,8 @@ def plain_step(bundle: Bundle, layer: str, size: int, target: Target) -> jax.sta
     )
     images, channels = target.placed(
         (
-            jax.ShapeDtypeStruct((count, size, size, source.shape[-1]), jnp.float32),
-            jax.ShapeDtypeStruct((count,), np.int32),
+            jax.ShapeDtypeStruct((units, size, size, source.shape[-1]), jnp.float32),
+            jax.ShapeDtypeStruct((units,), np.int32),
         ),
         split=True,
     )
@@ -98,12 +96,13 @@ def costs(
     network, layer, size = cell
     bundle = load_bundle(HERE / ".cache" / f"{network}.keras")
     result: dict[str, object] = {"network": network, "layer": layer, "size": size}
+    units = UNITS_PER_CHIP * len(target.devices)
     if not only_ours:
-        result[PLAIN] = counted(plain_step(bundle, layer, size, target))
+        result[PLAIN] = counted(plain_step(bundle, layer, size, target, units=units))
     for name, dtype in ((OURS, "auto"), (WIDE, "float32"))[: 1 if only_ours else 2]:
         preset = get_preset("keras-io")
         renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
-        result[name] = counted(renderer.lower(UNITS_PER_CHIP * len(target.devices)))
+        result[name] = counted(renderer.lower(units))
     return result
 
 

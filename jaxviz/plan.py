@@ -7,8 +7,6 @@ at least.
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -21,6 +19,7 @@ from jaxviz.batch import LayerRenderer, unit_keys
 from jaxviz.cost import step_cost
 from jaxviz.errors import MemoryLimitError
 from jaxviz.fit import fitting_chunk
+from jaxviz.hlo import moved_bytes
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.run import prepare
 from jaxviz.slots import Slots
@@ -258,53 +257,3 @@ def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
         best = min(best, now - began)
     pictures = chunk * renderer.preset.replicates
     return best * len(renderer.target.devices) / pictures
-
-
-#: Instructions that neither read nor write memory themselves.
-_FREE = frozenset(
-    {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "after-all"}
-)
-_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (\(.*?\)|\S+) ([\w-]+)\((.*)$")
-_SHAPE = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
-
-
-def moved_bytes(program: str) -> float:
-    """Bytes that a compiled program's instructions read and write, a loop's body once.
-
-    What the compiler's own cost analysis says, for where there is none: every instruction
-    that is not within a fusion reads its operands and writes its result.
-
-    Args:
-        program: The optimised program as text.
-
-    Example:
-        >>> moved_bytes(chr(10).join(["ENTRY %main {", "  %a = f32[4]{0} parameter(0)",
-        ...     "  ROOT %b = bf16[4]{0} convert(%a)", "}"]))
-        24.0
-    """
-    bodies = set(re.findall(r"body=%?([\w.-]+)", program))
-    total, inside = 0.0, False
-    sizes: dict[str, float] = {}
-    for line in program.splitlines():
-        if line.endswith("{") and not line.startswith(" "):
-            name = line.removeprefix("ENTRY ").lstrip("%").split(" ")[0]
-            inside, sizes = line.startswith("ENTRY") or name in bodies, {}
-        found = _INSTRUCTION.match(line) if inside else None
-        if found is None:
-            continue
-        name, kind, operation, rest = found.groups()
-        sizes[name] = _size(kind)
-        if operation not in _FREE:
-            operands = rest.split(")")[0]
-            read = sum(sizes.get(n, 0.0) for n in re.findall(r"%([\w.-]+)", operands))
-            total += sizes[name] + read
-    return total
-
-
-def _size(kind: str) -> float:
-    """Bytes of a type such as `(f32[8,3]{1,0}, u8[0]{0})`."""
-    total = 0.0
-    for name, sizes in _SHAPE.findall(kind):
-        bits = 8 if name == "pred" else int(re.findall(r"\d+", name)[0])
-        total += bits / 8 * math.prod(int(n) for n in sizes.split(",") if n)
-    return total

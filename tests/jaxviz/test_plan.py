@@ -12,7 +12,8 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import save
 from jaxviz.cli import cli
 from jaxviz.errors import MemoryLimitError
-from jaxviz.plan import compiled_step, moved_bytes, needed_flops, plan_atlas
+from jaxviz.hlo import collectives, kernels, library_calls, moved_bytes, own_convolutions
+from jaxviz.plan import compiled_step, needed_flops, plan_atlas
 from jaxviz.presets import get_preset
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.targets import CHIPS, present_target
@@ -97,3 +98,37 @@ def test_the_command_prints_a_table_or_json(saved):
     document = json.loads(found.stdout)
     assert document["layers"][0]["basis"] == "measured"
     assert document["hours"] > 0
+
+
+PROGRAM = """HloModule jit_step
+
+%fused (p: f32[8]) -> f32[8] {
+  %p = f32[8]{0} parameter(0)
+  ROOT %c = f32[8]{0} convolution(%p, %p), dim_labels=f_0
+}
+
+%body (state: (f32[8], s32[])) -> (f32[8], s32[]) {
+  %state = (f32[8]{0}, s32[]) parameter(0)
+  %x = f32[8]{0} get-tuple-element(%state), index=0
+  %y = (f32[8]{0}, u8[4]{0}) custom-call(%x), custom_call_target="__cudnn$convForward"
+  %z = f32[8]{0} get-tuple-element(%y), index=0
+  %w = f32[8]{0} fusion(%z), kind=kLoop, calls=%fused
+  ROOT %r = (f32[8]{0}, s32[]) tuple(%w, %x)
+}
+
+ENTRY %main (a: f32[8]) -> f32[8] {
+  %a = f32[8]{0} parameter(0)
+  %s = f32[8]{0} all-reduce(%a), to_apply=%sum
+  %l = (f32[8]{0}, s32[]) while(%s), condition=%test, body=%body
+  ROOT %o = f32[8]{0} get-tuple-element(%l), index=0
+}
+"""
+
+
+def test_what_a_program_runs_is_read_from_its_text():
+    assert library_calls(PROGRAM) == {"__cudnn$convForward": 1}
+    assert kernels(PROGRAM) == 2  # the fusion and the exchange
+    assert own_convolutions(PROGRAM) == 1
+    assert collectives(PROGRAM) == 1
+    # exchange 32 + 32, call 36 + 32, fusion 32 + 32
+    assert moved_bytes(PROGRAM) == 196
