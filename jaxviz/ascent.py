@@ -23,7 +23,8 @@ class Help(NamedTuple):
     Attributes:
         leak: Share of the gradient that passes through closed activations, 0 to 1; in a
             unit's state, how many of its first steps they let it through.
-        behind: Share of the objective that what goes into the unit's activation has, 0 to 1.
+        behind: Share of the objective that the most that goes into the unit's activation at any
+            position has, 0 to 1.
     """
 
     leak: jax.Array

@@ -16,6 +16,9 @@ from jaxviz.status import Reason
 
 #: Steps whose gradients pass through closed activations, as in lucid's `redirected_relu`.
 _LEAKY_STEPS = 16
+#: Share of the objective that the highest value before the activation has: what it starts, the
+#: activation itself goes on with.
+_BEHIND = 0.5
 
 
 class Attempt(NamedTuple):
@@ -43,7 +46,7 @@ def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
     ways, behind = [], 0.0
     objective = preset.objective
     if isinstance(objective, Channel) and network.before(objective.layer or layer):
-        behind = 1.0
+        behind = _BEHIND
         if not objective.leak:  # else it has been tried just so
             ways.append(Attempt(Reason.PRE_ACTIVATION, preset.redirect, behind, moved=True))
     steps = max(preset.redirect, _LEAKY_STEPS)

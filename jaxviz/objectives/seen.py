@@ -86,8 +86,8 @@ class Seen:
         unit_layer: The layer whose unit's picture is being made.
         unit_channel: Its channel, an integer scalar.
         progress: How much of the ascent is done, 0 to 1; a finished picture has 1.
-        behind: Share of a channel's value that what goes into its activation has at least, a
-            scalar; None is that of the objective.
+        behind: Share of a channel's value that the most that goes into its activation at any
+            position has, a scalar; None where the unit is not helped.
     """
 
     network: Network

@@ -71,9 +71,12 @@ class Channel(Objective):
         if self.stage == "pre_activation" and before is not None:
             layer, before = before, None
         value = self._mean(seen, layer)
-        share = self.leak if seen.behind is None else jnp.maximum(self.leak, seen.behind)
-        if before is not None and (self.leak or seen.behind is not None):
-            value = value + share * (self._mean(seen, before) - value)
+        if before is not None and self.leak:
+            value = value + self.leak * (self._mean(seen, before) - value)
+        if seen.behind is not None:
+            # one position that fires is enough, and easier to have than a map that does
+            inner = _inner(seen.channel(before or layer, self.channel), self.trim)
+            value = value + seen.behind * (jnp.max(inner) - value)
         return value
 
     def _mean(self, seen: Seen, layer: str) -> jax.Array:
@@ -257,9 +260,12 @@ def trimmed_mean(activation: jax.Array, trim: int) -> jax.Array:
     References:
         keras.io, "Visualizing what convnets learn": `activation[:, 2:-2, 2:-2, filter_index]`.
     """
+    return jnp.mean(_inner(activation, trim))
+
+
+def _inner(activation: jax.Array, trim: int) -> jax.Array:
     edges = [min(trim, (n - 1) // 2) for n in activation.shape]
-    inner = tuple(slice(e, n - e) for e, n in zip(edges, activation.shape, strict=True))
-    return jnp.mean(activation[inner])
+    return activation[tuple(slice(e, n - e) for e, n in zip(edges, activation.shape, strict=True))]
 
 
 def _rows(vector: Any) -> int:
