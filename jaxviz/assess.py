@@ -7,6 +7,7 @@ natural images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -95,6 +96,25 @@ class Assessor:
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """The same, standardised over the reference images."""
         return self._standardised(self.activations(raw))
+
+    def agreement(
+        self, raw: np.ndarray, starts: Sequence[np.ndarray], replicates: int
+    ) -> Float[np.ndarray, " unit"]:
+        """How alike the pictures of a unit are: from all starts, or else its replicates.
+
+        Args:
+            raw: [unit, height, width, channels] the kept pictures.
+            starts: The same from every start, of which the kept ones are the best.
+            replicates: How many neighbouring rows are pictures of one unit.
+        """
+        own = self.standard(raw)
+        if len(starts) > 1:
+            alike = np.stack([agreement(own, self.standard(start)) for start in starts])
+            # the kept one agrees with itself, which says nothing
+            return (alike.sum(axis=0) - 1) / (len(starts) - 1)
+        groups = own.reshape(-1, replicates, own.shape[-1])
+        turned = [np.roll(groups, n, axis=1).reshape(own.shape) for n in range(1, replicates)]
+        return np.mean([agreement(own, other) for other in turned], axis=0)
 
     def _standardised(self, found: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):  # of a unit that failed

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from jaxviz.allocator import keep_freed_memory
 from jaxviz.ascent import Help
-from jaxviz.assess import Assessor, agreement
+from jaxviz.assess import Assessor
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
@@ -28,10 +28,10 @@ from jaxviz.precision import AskedDtype, Dtype, Fidelity, compare, narrowed, pre
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.program import Program
 from jaxviz.ranges import Units, known_range
-from jaxviz.rescue import Attempt, attempts, unreachable
+from jaxviz.rescue import Attempt, attempts, retry, unreachable
 from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
 from jaxviz.slots import Finished, Slots
-from jaxviz.status import Reason, UnitStatus
+from jaxviz.status import UnitStatus
 from jaxviz.targets import Target, present_target
 from jaxviz.transforms import size_after
 
@@ -332,17 +332,9 @@ class LayerRenderer:
             return measures
         if self.of_channels:
             measures |= self._assessor.measure(kept.raw, kept.channels)
-        if len(starts) > 1:
-            own = self._assessor.standard(kept.raw)
-            others = [self._assessor.standard(start.raw) for start in starts]
-            # the kept one agrees with itself, which says nothing
-            alike = np.stack([agreement(own, other) for other in others])
-            measures["agreement"] = (alike.sum(axis=0) - 1) / (len(starts) - 1)
-        elif replicates > 1:
-            own = self._assessor.standard(kept.raw)
-            groups = own.reshape(-1, replicates, own.shape[-1])
-            turned = [np.roll(groups, n, axis=1).reshape(own.shape) for n in range(1, replicates)]
-            measures["agreement"] = np.mean([agreement(own, other) for other in turned], axis=0)
+        if max(len(starts), replicates) > 1:
+            raws = [start.raw for start in starts]
+            measures["agreement"] = self._assessor.agreement(kept.raw, raws, replicates)
         return {name: values.astype(np.float32) for name, values in measures.items()}
 
     def _picture(
@@ -356,28 +348,17 @@ class LayerRenderer:
         """The pictures from one start, the dead tried again, all of them together."""
         keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
         found = self._run(self._program(), self.chunk, numbers, keys, init, on_units=on_units)
-        count = self.preset.replicates
-        rows = np.repeat(numbers, count)
-        status, reason = self._judge(found), np.zeros(len(rows), np.uint8)
-        moved = found.responded.copy()
-        for attempt in attempts(self.preset, self._network, self.layer):
-            dead = (status == UnitStatus.DEAD) & (attempt.moved | ~moved)
-            dead &= ~self._unreachable(rows) if dead.any() else False
-            units = np.flatnonzero(dead.reshape(-1, count).any(axis=1))
-            if not len(units):
-                continue
-            own = None if init is None else init[units]
-            other = self._again(attempt, numbers[units], seed, own, start)
-            again = (units[:, None] * count + np.arange(count)).ravel()
-            moved[again] |= other.responded
-            fires = (self._judge(other) == UnitStatus.DONE) & (other.score != 0) & dead[again]
-            for all_rows, some in zip(found, other, strict=True):
-                all_rows[again[fires]] = some[fires]
-            status[again[fires]], reason[again[fires]] = UnitStatus.RESCUED, attempt.reason
-        dead = status == UnitStatus.DEAD
-        reason[dead] = np.where(moved[dead], Reason.CLOSED, Reason.NO_GRADIENT)
-        if dead.any():
-            reason[dead & self._unreachable(rows)] = Reason.UNREACHABLE
+        rows = np.repeat(numbers, self.preset.replicates)
+        status, reason = retry(
+            found,
+            attempts(self.preset, self._network, self.layer),
+            replicates=self.preset.replicates,
+            judge=self._judge,
+            hopeless=lambda: self._unreachable(rows),
+            again=lambda way, units: self._again(
+                way, numbers[units], seed, None if init is None else init[units], start
+            ),
+        )
         return Render(
             images=found.shown,
             raw=found.raw,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from jaxviz.model.bounds import channel_bounds
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
-from jaxviz.status import Reason
+from jaxviz.slots import Finished
+from jaxviz.status import Reason, UnitStatus
 
 #: Steps whose gradients pass through closed activations, as in lucid's `redirected_relu`.
 _LEAKY_STEPS = 16
@@ -53,6 +55,50 @@ def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
     ways.append(Attempt(Reason.LEAKY, steps, behind, moved=False))
     ways.append(Attempt(Reason.ANOTHER_START, steps, behind, moved=True, another=True))
     return ways
+
+
+def retry(
+    found: Finished,
+    ways: Sequence[Attempt],
+    *,
+    replicates: int,
+    judge: Callable[[Finished], np.ndarray],
+    hopeless: Callable[[], np.ndarray],
+    again: Callable[[Attempt, np.ndarray], Finished],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Try dead units in other ways, and put what fires in the place of what did not.
+
+    Args:
+        found: What became of the units; the rows of rescued ones are replaced.
+        ways: What is tried, in order.
+        replicates: Rows of each unit, which are tried together.
+        judge: Gives the `UnitStatus` of rows.
+        hopeless: Gives which rows need not be tried; asked only if some are dead.
+        again: Makes the pictures of some units, by number, in one of the ways.
+
+    Returns:
+        Status and reason of every row.
+    """
+    status, moved = judge(found), found.responded.copy()
+    reason = np.zeros(len(status), np.uint8)
+    for way in ways:
+        dead = (status == UnitStatus.DEAD) & (way.moved | ~moved)
+        dead &= ~hopeless() if dead.any() else False
+        units = np.flatnonzero(dead.reshape(-1, replicates).any(axis=1))
+        if not len(units):
+            continue
+        other = again(way, units)
+        rows = (units[:, None] * replicates + np.arange(replicates)).ravel()
+        moved[rows] |= other.responded
+        fires = (judge(other) == UnitStatus.DONE) & (other.score != 0) & dead[rows]
+        for all_rows, some in zip(found, other, strict=True):
+            all_rows[rows[fires]] = some[fires]
+        status[rows[fires]], reason[rows[fires]] = UnitStatus.RESCUED, way.reason
+    dead = status == UnitStatus.DEAD
+    reason[dead] = np.where(moved[dead], Reason.CLOSED, Reason.NO_GRADIENT)
+    if dead.any():
+        reason[dead & hopeless()] = Reason.UNREACHABLE
+    return status, reason
 
 
 def unreachable(model: Model | Bundle, network: Network, layer: str, units: Units) -> np.ndarray:

@@ -15,14 +15,10 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
 
 from jaxviz.errors import ConfigError
-
-#: What lies outside a picture: its other side, its outermost pixels, or a fixed value.
-Outside = Literal["wrap", "edge", "value"]
-Image = Float[Array, "height width channels"]
+from jaxviz.resampling import Image, Outside, bilinear, changed, reduced, resample, shortest
 
 
 class Transform(BaseModel):
@@ -62,11 +58,11 @@ class Pad(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Larger by the amount on every side."""
-        if self.outside == "reflect" and self.amount >= _shortest(height, width):
+        if self.outside == "reflect" and self.amount >= shortest(height, width):
             raise ConfigError(
                 f"a picture of {height}×{width} cannot be padded by {self.amount} of its own pixels"
             )
-        return _changed(2 * self.amount, height, width)
+        return changed(2 * self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """The same frame every time."""
@@ -106,12 +102,12 @@ class Jitter(Transform):
         """Smaller by the amount, unless it wraps."""
         if self.wrap:
             return height, width
-        if self.amount >= _shortest(height, width):
+        if self.amount >= shortest(height, width):
             raise ConfigError(
                 f"a jitter of {self.amount} leaves nothing of a picture of {height}×{width}",
                 hint="Give a smaller amount, pad first, or make larger pictures (--size).",
             )
-        return _changed(-self.amount, height, width)
+        return changed(-self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random shift, in whole pixels."""
@@ -159,8 +155,8 @@ class Scale(Transform):
         for n in image.shape[:2]:
             middle = (n - 1) / 2
             positions = (jnp.arange(n) - middle) / factor + middle
-            matrices.append(_bilinear(positions, n, self.outside))
-        return _resample(image, *matrices, value=self.value)
+            matrices.append(bilinear(positions, n, self.outside))
+        return resample(image, *matrices, value=self.value)
 
 
 class Octaves(Transform):
@@ -195,8 +191,8 @@ class Octaves(Transform):
         for n in image.shape[:2]:
             middle = (n - 1) / 2
             positions = (jnp.arange(n) - middle) / factor + middle
-            matrices.append(_reduced(positions, factor, n))
-        return _resample(image, *matrices, value=0.0)
+            matrices.append(reduced(positions, factor, n))
+        return resample(image, *matrices, value=0.0)
 
 
 class Rotate(Transform):
@@ -252,11 +248,11 @@ class Crop(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Smaller by the amount on every side."""
-        if 2 * self.amount >= _shortest(height, width):
+        if 2 * self.amount >= shortest(height, width):
             raise ConfigError(
                 f"a crop of {self.amount} on every side leaves nothing of {height}×{width}"
             )
-        return _changed(-2 * self.amount, height, width)
+        return changed(-2 * self.amount, height, width)
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """The same crop every time."""
@@ -306,8 +302,8 @@ class Box(Transform):
             n = image.shape[axis]
             steps = np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
             positions = (middle[axis] + share * steps) * (n - 1)
-            matrices.append(_bilinear(positions, n, "value"))
-        return _resample(image, *matrices, value=0.0)
+            matrices.append(bilinear(positions, n, "value"))
+        return resample(image, *matrices, value=0.0)
 
 
 class Blur(Transform):
@@ -330,7 +326,7 @@ class Blur(Transform):
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Unchanged."""
-        most = _shortest(height, width) / 2
+        most = shortest(height, width) / 2
         if self.high > most:
             raise ConfigError(
                 f"a blur of {self.high:g} pixels is wider than a picture of {height}×{width}",
@@ -345,7 +341,7 @@ class Blur(Transform):
         for n in image.shape[:2]:
             weights = jnp.exp(-0.5 * jnp.square((np.arange(n)[:, None] - np.arange(n)) / width))
             matrices.append(weights / weights.sum(axis=1, keepdims=True))
-        return _resample(image, *matrices, value=0.0)
+        return resample(image, *matrices, value=0.0)
 
 
 class Flip(Transform):
@@ -414,16 +410,6 @@ def size_after(transforms: Sequence[Transform], height: int, width: int) -> tupl
     return height, width
 
 
-def _shortest(height: int, width: int) -> int:
-    """The shorter side, in pixels; a signal's one row is none."""
-    return max(height, width) if min(height, width) == 1 else min(height, width)
-
-
-def _changed(by: int, height: int, width: int) -> tuple[int, int]:
-    """Both sides longer by so many pixels; a signal's one row stays one."""
-    return height + by if height > 1 else 1, width + by if width > 1 else 1
-
-
 def _draw(key: jax.Array, values: tuple[float, ...], between: bool) -> jax.Array:
     if between:
         return jax.random.uniform(key, minval=min(values), maxval=max(values))
@@ -433,28 +419,3 @@ def _draw(key: jax.Array, values: tuple[float, ...], between: bool) -> jax.Array
 def _left(fade: float, progress: float | jax.Array) -> float | jax.Array:
     """What is left, 1 to 0, of an amount that dies away over this share of the ascent."""
     return jnp.maximum(0.0, 1 - progress / fade) if fade else 1.0
-
-
-def _bilinear(positions: jax.Array, n: int, outside: Outside) -> Float[Array, "out in"]:
-    """Weights that read an axis of n pixels at these positions, linearly in between."""
-    if outside == "edge":
-        positions = jnp.clip(positions, 0, n - 1)
-    distance = jnp.abs(positions[:, None] - np.arange(n, dtype=np.float32))
-    if outside == "wrap":
-        distance = distance % n
-        distance = jnp.minimum(distance, n - distance)
-    return jnp.maximum(0.0, 1.0 - distance)
-
-
-def _reduced(positions: jax.Array, factor: jax.Array, n: int) -> Float[Array, "out in"]:
-    """Weights that read a repeated axis of n pixels, with tents as wide as the reduction asks."""
-    distance = jnp.abs(positions[:, None] - np.arange(n, dtype=np.float32)) % n
-    distance = jnp.minimum(distance, n - distance)
-    weights = jnp.maximum(0.0, 1.0 - distance * jnp.minimum(factor, 1.0))
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
-def _resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float) -> Image:
-    """The picture with its axes read through weights; weights that miss read `value`."""
-    result = jnp.einsum("yh,hwc,xw->yxc", rows, image - value, columns)
-    return result + value

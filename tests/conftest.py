@@ -1,6 +1,9 @@
 """Shared by all tests: full matmul precision, and where the trained networks are."""
 
+import gc
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +19,22 @@ hypothesis.settings.register_profile("jaxviz", deadline=None, derandomize=True, 
 hypothesis.settings.load_profile("jaxviz")
 
 MODELS = Path(os.environ.get("JAXVIZ_MODELS", Path(__file__).parents[1] / "models"))
+
+
+@pytest.fixture
+def damaged_bundles() -> Iterator[None]:
+    """For tests that open damaged bundles, and those alone.
+
+    Orbax leaves callbacks to a closed event loop behind when a damaged bundle stops it, which
+    complain when they are collected, in whichever test runs then.
+    """
+    kept = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        yield
+        gc.collect()
+    finally:
+        sys.unraisablehook = kept
 
 
 def real_model(name: str) -> Path:

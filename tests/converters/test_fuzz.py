@@ -340,6 +340,7 @@ def run(specimens: Path, tmp_path: Path, factor: int) -> dict[str, int]:
     return ended
 
 
+@pytest.mark.usefixtures("damaged_bundles")
 def test_500_damaged_models(specimens: Path, tmp_path: Path) -> None:
     ended = run(specimens, tmp_path, factor=1)
     assert sum(ended.values()) == 500
@@ -347,5 +348,6 @@ def test_500_damaged_models(specimens: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("damaged_bundles")
 def test_10000_damaged_models(specimens: Path, tmp_path: Path) -> None:
     run(specimens, tmp_path, factor=20)

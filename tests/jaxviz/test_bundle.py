@@ -100,6 +100,7 @@ def test_damaged_files_are_refused(saved):
         bundles.load(path.parent)
 
 
+@pytest.mark.usefixtures("damaged_bundles")
 def test_weights_that_are_gone_are_refused(saved):
     _, path = saved
     for file in sorted((path / "weights").rglob("*"), reverse=True):

@@ -13,6 +13,7 @@ import pytest
 import jaxviz
 from jaxviz import bundle as bundles
 from jaxviz.errors import AtlasLockedError, AtlasMismatchError, ImageSizeError, LayerError
+from jaxviz.presets import DEFAULT_PRESET
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.run import Reporter, make_atlas
 from jaxviz.spec import InputRange
@@ -136,8 +137,28 @@ def test_nothing_is_written_when_the_settings_do_not_fit(recipe):
     assert not os.path.exists(recipe.output)
 
 
+def test_the_default_preset_continues_to_the_same_pictures_bit_for_bit(recipe, tmp_path):
+    settings = {"preset": DEFAULT_PRESET, "steps": 5, "size": 24, "layers": ("conv1",)}
+    recipe = recipe.model_copy(update=settings)
+    whole = recipe.model_copy(update={"output": str(tmp_path / "whole.atlas")})
+    make_atlas(whole)
+    with pytest.raises(KeyboardInterrupt):
+        make_atlas(recipe, Interrupting(3))
+    make_atlas(recipe)
+    assert_same(contents(whole.output), contents(recipe.output))
+
+
 def command(recipe, *more):
-    settings = ["--preset", "keras-io", "--steps", str(recipe.steps), "--chunk", "2", "--seed", "5"]
+    settings = [
+        "--preset",
+        recipe.preset,
+        "--steps",
+        str(recipe.steps),
+        "--chunk",
+        "2",
+        "--seed",
+        "5",
+    ]
     size = ["--size", str(recipe.size)]
     return [
         sys.executable,
@@ -174,7 +195,14 @@ def long_recipe(recipe):
     return recipe.model_copy(update={"steps": 40, "size": 48})
 
 
-def test_killed_at_any_moment_and_run_again(long_recipe, tmp_path):
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["loop", "own"])
+def killed_recipe(long_recipe, request):
+    """With the published loop, and with the default preset."""
+    return long_recipe.model_copy(update={"preset": DEFAULT_PRESET} if request.param else {})
+
+
+def test_killed_at_any_moment_and_run_again(killed_recipe, tmp_path):
+    long_recipe = killed_recipe
     whole = long_recipe.model_copy(update={"output": str(tmp_path / "whole.atlas")})
     make_atlas(whole)
     rng = np.random.default_rng(0)

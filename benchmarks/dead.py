@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""How many units of a network stay dead, with the default preset and after rescue.
+
+Every layer behind a ReLU (with an upper bound or without), so many units of each, evenly spread.
+A layer that the result already holds is not made again, so a run can be stopped and continued.
+
+    benchmarks/dead.py MODEL --range LO:HI --out FILE [--size N] [--steps N] [--units N]
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import jaxviz
+from jaxviz.batch import LayerRenderer
+from jaxviz.presets import DEFAULT_PRESET, get_preset
+from jaxviz.ranges import parse_range
+from jaxviz.spec import Activation
+from jaxviz.status import Reason, UnitStatus
+
+
+def relu_layers(spec):
+    """Names of the layers behind a ReLU that are maps, in order."""
+    shapes = spec.shapes()
+    return [
+        node.name
+        for node in spec.nodes
+        if isinstance(node.op, Activation)
+        and node.op.function == "relu"
+        and len(shapes[node.name]) == 3
+    ]
+
+
+def measured(bundle, layer, arguments):
+    """What became of some units of a layer."""
+    begin = time.perf_counter()
+    preset = get_preset(arguments.preset).override(steps=arguments.steps, rescue=True)
+    renderer = LayerRenderer(bundle, layer, preset, size=arguments.size, chunk=8)
+    count = renderer.units_in_layer
+    channels = np.unique(np.linspace(0, count - 1, min(arguments.units, count)).astype(int))
+    result = renderer.render_chunk(channels.tolist(), 0)
+    dead = result.status == UnitStatus.DEAD
+    unreachable = result.reasons == Reason.UNREACHABLE
+    return {
+        "layer": layer,
+        "units": len(channels),
+        "dead before rescue": int((dead | (result.status == UnitStatus.RESCUED)).sum()),
+        "rescued": int((result.status == UnitStatus.RESCUED).sum()),
+        "unreachable": int(unreachable.sum()),
+        "dead": int((dead & ~unreachable).sum()),
+        "channels": {
+            Reason(code).name.lower(): result.channels[result.reasons == code].tolist()
+            for code in np.unique(result.reasons)
+            if code
+        },
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+
+
+def total(rows):
+    """All layers together; `dead` are those that are not shown to be unreachable."""
+    names = ("units", "dead before rescue", "rescued", "unreachable", "dead")
+    sums = {name: sum(row[name] for row in rows) for name in names}
+    return {"layers": len(rows), **sums, "dead in %": round(100 * sums["dead"] / sums["units"], 2)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--range", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--units", type=int, default=64)
+    parser.add_argument("--preset", default=DEFAULT_PRESET)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    bundle = jaxviz.load_bundle(arguments.model).with_spec(range=parse_range(arguments.range))
+    settings = {n: getattr(arguments, n) for n in ("preset", "size", "steps", "units")}
+    found = {"model": Path(arguments.model).name, "settings": settings, "layers": []}
+    if arguments.out.exists():
+        found = json.loads(arguments.out.read_text())
+        if found["settings"] != settings:
+            parser.error(f"{arguments.out} holds {found['settings']}")
+    done = {row["layer"] for row in found["layers"]}
+    for layer in relu_layers(bundle.spec):
+        if layer in done:
+            continue
+        if time.perf_counter() - begin > arguments.seconds:
+            break
+        found["layers"].append(measured(bundle, layer, arguments))
+        found["total"] = total(found["layers"])
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        row = found["layers"][-1]
+        print(json.dumps({name: row[name] for name in row if name != "channels"}), flush=True)
+    print(json.dumps(found.get("total", {})))
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_compilation_cache_dir", "/tmp/jaxviz-xla")
+    main()

@@ -1,0 +1,49 @@
+"""Reading a picture at other places: two small matrix products, one for each axis."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+#: What lies outside a picture: its other side, its outermost pixels, or a fixed value.
+Outside = Literal["wrap", "edge", "value"]
+Image = Float[Array, "height width channels"]
+
+
+def shortest(height: int, width: int) -> int:
+    """The shorter side, in pixels; a signal's one row is none."""
+    return max(height, width) if min(height, width) == 1 else min(height, width)
+
+
+def changed(by: int, height: int, width: int) -> tuple[int, int]:
+    """Both sides longer by so many pixels; a signal's one row stays one."""
+    return height + by if height > 1 else 1, width + by if width > 1 else 1
+
+
+def bilinear(positions: jax.Array, n: int, outside: Outside) -> Float[Array, "out in"]:
+    """Weights that read an axis of n pixels at these positions, linearly in between."""
+    if outside == "edge":
+        positions = jnp.clip(positions, 0, n - 1)
+    distance = jnp.abs(positions[:, None] - np.arange(n, dtype=np.float32))
+    if outside == "wrap":
+        distance = distance % n
+        distance = jnp.minimum(distance, n - distance)
+    return jnp.maximum(0.0, 1.0 - distance)
+
+
+def reduced(positions: jax.Array, factor: jax.Array, n: int) -> Float[Array, "out in"]:
+    """Weights that read a repeated axis of n pixels, with tents as wide as the reduction asks."""
+    distance = jnp.abs(positions[:, None] - np.arange(n, dtype=np.float32)) % n
+    distance = jnp.minimum(distance, n - distance)
+    weights = jnp.maximum(0.0, 1.0 - distance * jnp.minimum(factor, 1.0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float) -> Image:
+    """The picture with its axes read through weights; weights that miss read `value`."""
+    result = jnp.einsum("yh,hwc,xw->yxc", rows, image - value, columns)
+    return result + value
