@@ -8,12 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from jaxviz.errors import ConfigError, ImageSizeError
-from jaxviz.parameterizations import Phase, measured_colour, measured_spectrum
+from jaxviz.parameterizations import Fourier, Phase, measured_colour, measured_spectrum
+from jaxviz.parameterizations.fourier import envelope
 from jaxviz.presets import Preset
+from jaxviz.ranges import Units
 from jaxviz.spec import ModelSpec
 
 # More would not change the measures, and a folder may hold a whole training set.
 _MOST = 64
+# Beyond them a picture could hardly become anything but its mean, or nothing but a gradient.
+_MEANS, _DECAYS = (0.05, 0.95), (0.5, 2.0)
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy"}
 
 
@@ -61,15 +65,53 @@ class GivenImages:
         return self._read[size]
 
 
-def coloured(preset: Preset, references: np.ndarray) -> Preset:
-    """The preset with the images' own colours and spectrum, where it has natural ones."""
+def coloured(preset: Preset, references: np.ndarray, units: Units) -> Preset:
+    """The preset with the images' own colours, mean and spectrum, where it has natural ones.
+
+    Args:
+        preset: How pictures are made.
+        references: [image, height, width, channels] in the network's units.
+        units: The network's range against the preset's.
+    """
+    kind = preset.parameterization
+    images = np.asarray(units.from_network(references), np.float64)
     changed: dict[str, object] = {}
-    if preset.parameterization.colour == "natural":
-        changed["colour"] = measured_colour(references)
-    if isinstance(preset.parameterization, Phase):
-        changed["spectrum"] = measured_spectrum(references)
-    parameterization = preset.parameterization.model_copy(update=changed)
-    return preset.override(parameterization=parameterization)
+    if kind.colour == "natural":
+        changed["colour"] = measured_colour(images)
+        if kind.squash == "sigmoid":
+            mean = np.clip(images.mean(axis=(0, 1, 2)), *_MEANS)
+            changed["centre"] = tuple(float(f"{x:.6g}") for x in mean)
+    if isinstance(kind, Phase):
+        changed["spectrum"] = measured_spectrum(images)
+    if isinstance(kind, Fourier) and kind.colour == "natural":
+        size = (images.shape[1], images.shape[2])
+        decay = measured_decay(images)
+        loudness = [np.sqrt(np.mean(envelope(size, decay=d) ** 2)) for d in (kind.decay, decay)]
+        # as much contrast for a step as before, only on other scales
+        changed |= {"decay": decay, "gain": float(kind.gain * loudness[0] / loudness[1])}
+    fields = {name: getattr(kind, name) for name in type(kind).model_fields}
+    return preset.override(parameterization=type(kind)(**{**fields, **changed}))
+
+
+def measured_decay(images: np.ndarray) -> float:
+    """How fast the magnitudes of images' spectra fall with frequency, for `Fourier`.
+
+    Args:
+        images: [image, height, width, channels].
+
+    Example:
+        >>> noise = np.random.default_rng(0).normal(size=(8, 32, 32, 1))
+        >>> measured_decay(noise), measured_decay(noise.cumsum(axis=1).cumsum(axis=2)) > 1
+        (0.5, True)
+    """
+    spectrum = np.asarray(measured_spectrum(images))
+    radii = np.linspace(0, np.sqrt(0.5), len(spectrum))
+    # neither what is larger than the images nor what their pixels cut off
+    inside = (radii > 1.5 / max(images.shape[1:3])) & (radii < 0.35) & (spectrum > 0)
+    if inside.sum() < 3:
+        return 1.0
+    slope = np.polyfit(np.log(radii[inside]), np.log(spectrum[inside]), 1)[0]
+    return float(np.clip(round(-slope, 2), *_DECAYS))
 
 
 def read_image(path: str, *, spec: ModelSpec, shape: tuple[int, int, int]) -> np.ndarray:

@@ -22,7 +22,7 @@ from jaxviz.errors import ImageSizeError
 from jaxviz.given import GivenImages, coloured
 from jaxviz.loading import load_bundle
 from jaxviz.presets import Preset
-from jaxviz.ranges import known_range
+from jaxviz.ranges import Units, known_range
 from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
 from jaxviz.sizes import image_shape
 from jaxviz.targets import Target
@@ -160,7 +160,7 @@ def _renderer(
     if given is not None:
         shape = image_shape(bundle.spec, layer, preset, recipe.size)
         references = given.read((shape[0], shape[1]))
-        preset = coloured(preset, references)
+        preset = coloured(preset, references, Units(*preset.units, known_range(bundle.spec)))
     return LayerRenderer(
         bundle,
         layer,
@@ -282,7 +282,8 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         depth=depth,
         chunk=chunk * replicates * max(1, _STORE_CHUNK // (chunk * replicates)),
         compute={**renderer.compute, "chunk": chunk},
-        preset=renderer.preset.name,
+        preset=renderer.preset.name
+        + (f", {renderer.preset.objective}" if recipe.objective else ""),
     )
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from jaxviz.errors import ConfigError
 
@@ -32,6 +32,8 @@ class Values(BaseModel):
             channels alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
         squash: `sigmoid` and `clip` keep values between 0 and 1; a clipped value still passes
             its gradient back, or it could never return.
+        centre: What a latent of zeros is, a value for each channel: the mean of images like
+            those trained on. The middle of the range (0 for `none`) where left out.
         stretch: Whether the darkest value becomes 0 and the brightest 1 afterwards.
     """
 
@@ -39,7 +41,15 @@ class Values(BaseModel):
     kind: str
     colour: Literal["natural", "none"] | tuple[tuple[float, ...], ...] = "none"
     squash: Literal["none", "sigmoid", "clip"] = "none"
+    centre: tuple[float, ...] | None = None
     stretch: bool = False
+
+    @model_validator(mode="after")
+    def _centre_inside(self) -> Values:
+        inside = not self.centre or (0 < min(self.centre) and max(self.centre) < 1)
+        if self.squash == "sigmoid" and not inside:
+            raise ValueError(f"a sigmoid's centre lies between 0 and 1, found {self.centre}")
+        return self
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Raise ConfigError if images of this shape cannot be made so."""
@@ -48,11 +58,18 @@ class Values(BaseModel):
                 f"a colour matrix of {np.shape(self.colour)} does not fit {shape[2]} channels"
             )
 
+        if self.centre is not None and len(self.centre) != shape[2]:
+            raise ConfigError(
+                f"a centre of {len(self.centre)} values does not fit {shape[2]} channels"
+            )
+
     def finish(self, values: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """From uncorrelated, unbounded values to an image."""
         matrix = self._matrix(values.shape[-1])
         if matrix is not None:
             values = values @ matrix.T
+        if self.centre is not None:
+            values = values + self._offset()
         if self.squash == "sigmoid":
             values = jax.nn.sigmoid(values)
         elif self.squash == "clip":
@@ -67,8 +84,14 @@ class Values(BaseModel):
         if self.squash == "sigmoid":
             inside = jnp.clip(image, _EDGE, 1 - _EDGE)
             image = jnp.log(inside) - jnp.log1p(-inside)
+        if self.centre is not None:
+            image = image - self._offset()
         matrix = self._matrix(image.shape[-1])
         return image if matrix is None else image @ np.linalg.inv(matrix).T
+
+    def _offset(self) -> np.ndarray:
+        centre = np.asarray(self.centre, np.float32)
+        return np.log(centre) - np.log1p(-centre) if self.squash == "sigmoid" else centre
 
     def _matrix(self, channels: int) -> np.ndarray | None:
         if self.colour == "none" or (self.colour == "natural" and channels != 3):

@@ -364,3 +364,19 @@ def test_the_border_of_a_map_counts_late_in_the_ascent(bundle, picture, activati
         np.testing.assert_allclose(objective.value(seen), expected.mean(), **CLOSE)
     # a finished picture is measured by the whole map
     np.testing.assert_allclose(evaluate(bundle, objective, picture), own.mean(), **CLOSE)
+
+
+def test_a_neuron_costs_its_receptive_field(bundle):
+    def operations(objective):
+        params = {k: {n: jnp.asarray(w) for n, w in v.items()} for k, v in bundle.weights.items()}
+        network = Network(bundle.spec, {}, (96, 96, 3))
+
+        def value(x):
+            seen = Seen(network, params, x, x, x, "conv2", jnp.int32(3))
+            return objective.value(seen)
+
+        lowered = jax.jit(jax.grad(value)).lower(np.zeros((96, 96, 3), np.float32))
+        return lowered.compile().cost_analysis()["flops"]
+
+    # 10 of 96 pixels a side are seen
+    assert operations(Neuron(position=(20, 20))) < 0.1 * operations(Channel())
