@@ -26,18 +26,18 @@ sys.path.insert(0, str(HERE))
 from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
 
 STEPS = 30
-FILTERS = (64, 128, 192, 256, 384, 512)
+FILTERS = (64, 128, 256, 384, 512)
 SIZES = (48, 64, 96, 128, 192)
 DEPTHS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3", "block5_conv3")
 GROWING = {
     "filters (resnet50 conv3_block1_3_conv, 48 px)": [
         (n, ("resnet50", "conv3_block1_3_conv", 48, n)) for n in FILTERS
     ],
-    "pixels a side (galaxy conv3, 64 filters)": [
-        (size, ("galaxy", "conv3", size, 64)) for size in SIZES
+    "pixels a side (galaxy conv3, 32 filters)": [
+        (size, ("galaxy", "conv3", size, 32)) for size in SIZES
     ],
-    "blocks deep (vgg16, 64 px, 32 filters)": [
-        (number, ("vgg16", layer, 64, 32)) for number, layer in enumerate(DEPTHS, start=1)
+    "blocks deep (vgg16, 64 px, 16 filters)": [
+        (number, ("vgg16", layer, 64, 16)) for number, layer in enumerate(DEPTHS, start=1)
     ],
 }
 
@@ -96,8 +96,8 @@ def main() -> None:
             # one chunk and one step: hardly more than the compile
             found["compile_seconds"] = ask((*cells[0][1][:3], 1), 1)["seconds"]
             print(found["fits"][name], f"compile {found['compile_seconds']:.2f} s", flush=True)
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps(found, indent=1) + "\n")
+        options.output.parent.mkdir(exist_ok=True)
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

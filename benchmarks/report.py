@@ -9,6 +9,7 @@ Each part is made from one result file, `steps.json`, `steps-robust.json`, `whol
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
             f"A whole layer ({STEPS} steps of every filter at this pace, and the compile): "
             f"{geometric_mean([a for a, _ in layers]):.2f} times the fastest peer, "
             f"{geometric_mean([b for _, b in layers]):.2f} times {PUBLISHED}.",
-            f"![Every peer's time in multiples of jaxviz']({plot_at.relative_to(HERE)})",
+            f"![Every peer's time in multiples of jaxviz']({os.path.relpath(plot_at, HERE)})",
         ]
     )
 
@@ -146,7 +147,7 @@ def ceiling(found: dict[str, Any], plot_at: Path) -> str:
         f"Measured here: matrix products at {found['products']:.0f} GFLOP/s, memory at "
         f"{found['memory']:.1f} GB/s. GFLOP: what an image and step cannot do without, one channel "
         "of the layer alone; GB/s: what the compiler says the program moves, much of it within "
-        "the cache, so that it can exceed the memory's rate."
+        "the cache, so that it can exceed the memory's rate. The times are those of the steps."
     )
     head = "### Fraction of the machine"
     return "\n\n".join([head, conditions(found), markdown(rows, 2), rates])
@@ -166,8 +167,13 @@ def growth(found: dict[str, Any], plot_at: Path) -> str:
                f"R² {fit['r2']:.4f}"]
         )  # fmt: skip
     plot_growth(found, plot_at)
-    picture = f"![Time and memory]({plot_at.relative_to(HERE)})"
-    return "\n\n".join(["### Growth", conditions(found), markdown(rows, 1), picture])
+    text = (
+        "Every point is a process of its own with an empty compile cache, from the loaded model "
+        f"to the finished pictures; one filter and one step take {found['compile_seconds']:.2f} s, "
+        "which is the compile."
+    )
+    picture = f"![Time and memory]({os.path.relpath(plot_at, HERE)})"
+    return "\n\n".join(["### Growth", conditions(found), markdown(rows, 1), text, picture])
 
 
 def plot_steps(found: dict[str, Any], path: Path) -> None:
