@@ -22,7 +22,9 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 def geometric_mean(values: list[float]) -> float:
-    return float(np.exp(np.nanmean(np.log(values))))
+    """Over those that are there; NaN where none is."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.exp(np.mean(np.log(there)))) if there else np.nan
 
 
 def conditions(found: dict[str, Any]) -> str:
@@ -75,8 +77,9 @@ def table_of(cells: list[dict[str, Any]], times: Callable[[dict[str, Any]], Any]
         own = [number(times(cell).get(p)) or "fails" for p in peers]
         names = [cell["network"], cell["layer"], str(cell["size"])]
         rows.append([*names, *own, *map(number, gain)])
-    means = [f"**{geometric_mean(list(v)):.2f}**" for v in zip(*gains, strict=True)]
-    rows.append(["geometric mean", "", "", *[""] * len(peers), *means])
+    means = [geometric_mean(list(values)) for values in zip(*gains, strict=True)]
+    shown = ["" if np.isnan(mean) else f"**{mean:.2f}**" for mean in means]
+    rows.append(["geometric mean", "", "", *[""] * len(peers), *shown])
     return markdown(rows, 2)
 
 
@@ -85,7 +88,6 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
     cells = found["cells"]
     gains = [ratios(best(cell))[0] for cell in cells]
     worked = [ratios(best(cell, "processor_milliseconds")) for cell in cells]
-    layers = [ratios(whole_layer(cell)) for cell in cells]
     losing = [c for c, gain in zip(cells, gains, strict=True) if gain < 1]
     slower = ", ".join(f"{c['network']} {c['layer']}" for c in losing) or "none"
     least = min(t.get("cosine", 1) for c in cells for t in c["peers"].values())
@@ -100,10 +102,11 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
             f"Cells where a peer is faster: {slower}. By processor time the geometric means are "
             f"{fastest:.2f} and {published:.2f}. The least cosine between a peer's first step and "
             f"jaxviz': {least:.6f}. Images whose unit has no gradient: {dead}.",
-            f"A whole layer ({STEPS} steps of every filter at this pace, and the compile): "
-            f"{geometric_mean([a for a, _ in layers]):.2f} times the fastest peer, "
-            f"{geometric_mean([b for _, b in layers]):.2f} times {PUBLISHED}.",
             f"![Every peer's time in multiples of jaxviz']({os.path.relpath(plot_at, HERE)})",
+            f"### Seconds for a whole layer, preset {found['preset']}",
+            f"The compile (and for jaxviz the choice of its chunk), and {STEPS} steps of every "
+            "filter at the pace above; starting the process and loading the model are left out.",
+            table_of(cells, whole_layer),
         ]
     )
 
