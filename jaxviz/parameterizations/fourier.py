@@ -22,6 +22,10 @@ class Fourier(Values):
 
     Attributes:
         decay: Exponent of the envelope; 0 leaves white noise.
+        coarsest: Longest wavelength, in pixels, up to which the envelope rises; the whole picture
+            where left out.
+        within_field: Whether it is the layer's receptive field: a filter cannot tell what is
+            coarser than that, and a shallow one needs its steps where it looks.
         sd: Standard deviation of the starting coefficients.
         gain: What the image is multiplied with before its channels are mixed.
         standardise: Whether the spectrum and the image are brought to mean 0 and standard
@@ -33,6 +37,8 @@ class Fourier(Values):
 
     kind: Literal["fourier"] = "fourier"
     decay: float = Field(default=1.0, ge=0)
+    coarsest: float | None = Field(default=None, ge=1)
+    within_field: bool = False
     sd: float = Field(default=0.01, ge=0)
     gain: float = Field(default=0.25, gt=0)
     standardise: bool = False
@@ -55,7 +61,7 @@ class Fourier(Values):
         """The image [height, width, channels]."""
         size = (shape[0], shape[1])
         spectrum = standardised(latent) if self.standardise else latent
-        spectrum = spectrum * envelope(size, decay=self.decay)
+        spectrum = spectrum * envelope(size, decay=self.decay, coarsest=self.coarsest)
         values = jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=size)
         values = standardised(values) if self.standardise else values * self.gain
         return self.finish(jnp.moveaxis(values, 0, -1))
@@ -65,7 +71,7 @@ class Fourier(Values):
         values = jnp.moveaxis(self.unfinish(image), -1, 0)
         gain = 1.0 if self.standardise else self.gain
         spectrum = jnp.fft.rfft2(values / gain) / envelope(
-            (image.shape[0], image.shape[1]), decay=self.decay
+            (image.shape[0], image.shape[1]), decay=self.decay, coarsest=self.coarsest
         )
         return jnp.stack([spectrum.real, spectrum.imag]).astype(jnp.float32)
 
@@ -82,13 +88,16 @@ def frequencies(size: tuple[int, int]) -> Float[np.ndarray, "height half_width"]
 
 
 def envelope(
-    size: tuple[int, int], *, decay: float = 1.0
+    size: tuple[int, int], *, decay: float = 1.0, coarsest: float | None = None
 ) -> Float[np.ndarray, "height half_width"]:
     """What each Fourier coefficient is multiplied with, so that one step size suits every scale.
 
     Args:
         size: (height, width) of the image, in pixels.
         decay: Exponent of the fall with frequency.
+        coarsest: Longest wavelength that it rises to; at most, and by default, the longer side.
+            The product of the largest and the least weight stays as it is: what coarse detail
+            loses, fine detail gains.
 
     Returns:
         Positive weights on the half plane kept by `rfft2`; the largest are those of the
@@ -97,8 +106,10 @@ def envelope(
     References:
         lucid `fft_image`: 1 / max(f, 1/max(w, h))^decay · √(w·h).
     """
-    floor = np.maximum(frequencies(size), 1.0 / max(size))
-    return (np.sqrt(size[0] * size[1]) / floor**decay).astype(np.float32)
+    longest = min(max(size), coarsest or max(size))
+    floor = np.maximum(frequencies(size), 1.0 / longest)
+    gain = np.sqrt(size[0] * size[1]) * (max(size) / longest) ** (decay / 2)
+    return (gain / floor**decay).astype(np.float32)
 
 
 def standardised(values: jax.Array) -> jax.Array:

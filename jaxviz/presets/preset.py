@@ -20,7 +20,7 @@ from jaxviz.display import Display
 from jaxviz.errors import ConfigError, nearest
 from jaxviz.objectives import AnyObjective, Channel
 from jaxviz.optimizers import OptimizerConfig
-from jaxviz.parameterizations import AnyParameterization, Pixel
+from jaxviz.parameterizations import AnyParameterization, Fourier, Pixel
 from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad
 
 
@@ -130,7 +130,7 @@ class Preset(BaseModel):
         return self._made(document)
 
     def at(self, side: int, field: int | None = None) -> Preset:
-        """The same preset with the amounts of its transforms worked out for a picture.
+        """The same preset with what depends on the picture and the layer worked out.
 
         Args:
             side: Of the picture, in pixels.
@@ -151,7 +151,12 @@ class Preset(BaseModel):
                     amount = max(amount, min(side - field, side // 2))
                 transform = transform.model_copy(update={"amount": amount})
             transforms.append(transform)
-        return self.override(transforms=tuple(transforms))
+        made = self.override(transforms=tuple(transforms))
+        latent = self.parameterization
+        if isinstance(latent, Fourier) and latent.within_field and field is not None:
+            coarsest = float(max(2, min(field, side)))
+            made = made.override(parameterization=latent.model_copy(update={"coarsest": coarsest}))
+        return made
 
     def fields_text(self) -> str:
         """Every field on a line of its own, as `change` takes it."""
