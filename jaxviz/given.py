@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxviz.errors import ConfigError, ImageSizeError
 from jaxviz.parameterizations import Fourier, Phase, measured_colour, measured_spectrum
-from jaxviz.parameterizations.fourier import envelope
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
 from jaxviz.spec import ModelSpec
@@ -86,7 +85,8 @@ def coloured(preset: Preset, references: np.ndarray, units: Units) -> Preset:
     if isinstance(kind, Fourier) and kind.colour == "natural":
         size = (images.shape[1], images.shape[2])
         decay = measured_decay(images)
-        loudness = [np.sqrt(np.mean(envelope(size, decay=d) ** 2)) for d in (kind.decay, decay)]
+        both = (kind, kind.model_copy(update={"decay": decay}))
+        loudness = [np.sqrt(np.mean(k.envelope(size) ** 2)) for k in both]
         # as much contrast for a step as before, only on other scales
         changed |= {"decay": decay, "gain": float(kind.gain * loudness[0] / loudness[1])}
     fields = {name: getattr(kind, name) for name in type(kind).model_fields}

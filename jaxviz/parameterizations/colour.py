@@ -13,15 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jaxviz.errors import ConfigError
 
 #: Square root of the colour correlation of ImageNet, from lucid (`param/color.py`); columns
 #: are the uncorrelated channels: grey, blue to orange, green to purple.
 IMAGENET = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-#: How far `vivid` goes from the strengths of nature (0) to equal ones (1).
-_VIVID = 0.25
 #: Narrowest distance from black and white that a sigmoid's inverse is taken at.
 _EDGE = 1e-4
 
@@ -31,9 +29,9 @@ class Values(BaseModel):
 
     Attributes:
         colour: `natural` mixes three channels as in ImageNet and leaves other numbers of
-            channels alone; `vivid` is the same with stronger colours, for steps along
-            the gradient, which pass through the mixing twice; `none` mixes nothing; a matrix
-            (rows are channels) is used as it is.
+            channels alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
+        temper: Exponent of the colours' strengths and of an envelope: below 1 both are milder.
+            Steps along the gradient pass through them twice, Adam's once.
         squash: `sigmoid` and `clip` keep values between 0 and 1; a clipped value still passes
             its gradient back, or it could never return.
         centre: What a latent of zeros is, a value for each channel: the mean of images like
@@ -43,7 +41,8 @@ class Values(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: str
-    colour: Literal["natural", "vivid", "none"] | tuple[tuple[float, ...], ...] = "none"
+    colour: Literal["natural", "none"] | tuple[tuple[float, ...], ...] = "none"
+    temper: float = Field(default=1.0, gt=0, le=1)
     squash: Literal["none", "sigmoid", "clip"] = "none"
     centre: tuple[float, ...] | None = None
     stretch: bool = False
@@ -102,9 +101,8 @@ class Values(BaseModel):
             return None
         root = IMAGENET if isinstance(self.colour, str) else np.asarray(self.colour)
         strengths = np.linalg.norm(root, axis=0)
-        if self.colour == "vivid":
-            root, strengths = root / strengths**_VIVID, strengths ** (1 - _VIVID)
-        return (root / strengths.max()).astype(np.float32)
+        tempered = root * strengths ** (self.temper - 1) / strengths.max() ** self.temper
+        return tempered.astype(np.float32)
 
 
 def measured_colour(images: np.ndarray) -> tuple[tuple[float, ...], ...]:

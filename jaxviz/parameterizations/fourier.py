@@ -61,7 +61,7 @@ class Fourier(Values):
         """The image [height, width, channels]."""
         size = (shape[0], shape[1])
         spectrum = standardised(latent) if self.standardise else latent
-        spectrum = spectrum * envelope(size, decay=self.decay, coarsest=self.coarsest)
+        spectrum = spectrum * self.envelope(size)
         values = jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=size)
         values = standardised(values) if self.standardise else values * self.gain
         return self.finish(jnp.moveaxis(values, 0, -1))
@@ -70,10 +70,13 @@ class Fourier(Values):
         """The latent of an image."""
         values = jnp.moveaxis(self.unfinish(image), -1, 0)
         gain = 1.0 if self.standardise else self.gain
-        spectrum = jnp.fft.rfft2(values / gain) / envelope(
-            (image.shape[0], image.shape[1]), decay=self.decay, coarsest=self.coarsest
-        )
+        size = (image.shape[0], image.shape[1])
+        spectrum = jnp.fft.rfft2(values / gain) / self.envelope(size)
         return jnp.stack([spectrum.real, spectrum.imag]).astype(jnp.float32)
+
+    def envelope(self, size: tuple[int, int]) -> Float[np.ndarray, "height half_width"]:
+        """What each coefficient is multiplied with for a picture of (height, width) pixels."""
+        return envelope(size, decay=self.decay * self.temper, coarsest=self.coarsest)
 
 
 def frequencies(size: tuple[int, int]) -> Float[np.ndarray, "height half_width"]:
@@ -96,8 +99,7 @@ def envelope(
         size: (height, width) of the image, in pixels.
         decay: Exponent of the fall with frequency.
         coarsest: Longest wavelength that it rises to; at most, and by default, the longer side.
-            The product of the largest and the least weight stays as it is: what coarse detail
-            loses, fine detail gains.
+            The largest weight stays as it is, so that a step goes as far.
 
     Returns:
         Positive weights on the half plane kept by `rfft2`; the largest are those of the
@@ -108,7 +110,7 @@ def envelope(
     """
     longest = min(max(size), coarsest or max(size))
     floor = np.maximum(frequencies(size), 1.0 / longest)
-    gain = np.sqrt(size[0] * size[1]) * (max(size) / longest) ** (decay / 2)
+    gain = np.sqrt(size[0] * size[1]) * (max(size) / longest) ** decay
     return (gain / floor**decay).astype(np.float32)
 
 

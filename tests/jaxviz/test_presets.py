@@ -38,14 +38,15 @@ def activation(bundle, unit_image):
     return jnp.maximum(total, 0)
 
 
-def lucid_colours(x):
+def lucid_colours(x, temper=1.0):
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
-    return x @ (root / np.linalg.norm(root, axis=0).max()).T
+    lengths = np.linalg.norm(root, axis=0)
+    return x @ (root / lengths * (lengths / lengths.max()) ** temper).T
 
 
-def fourier_image(latent, decay, gain=0.25):
+def fourier_image(latent, decay, gain=0.25, coarsest=SIZE):
     frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
-    scale = SIZE / np.maximum(frequency, 1 / SIZE) ** decay
+    scale = SIZE * SIZE**decay * np.minimum(1, 1 / np.maximum(frequency * coarsest, 1e-9)) ** decay
     spectrum = (latent[0] + 1j * latent[1]) * scale
     return jnp.moveaxis(jnp.fft.irfft2(spectrum, s=(SIZE, SIZE)), 0, -1) * gain
 
@@ -72,6 +73,8 @@ def to_unit(name, latent):
     if name == "horama":
         image = standard(fourier_image(standard(latent), 1.5))
         return jax.nn.sigmoid(lucid_colours(image))
+    if name == "robust":  # conv1 sees three pixels
+        return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 0.75, coarsest=3), 0.75))
     return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 1.0)))
 
 
@@ -87,8 +90,8 @@ def penalty(name, x):
     return 0.0
 
 
-def value(name, bundle, latent):
-    trim = {"keras-io": 2, "article": 1, "robust": 1}.get(name, 0)
+def value(name, bundle, latent, step):
+    trim = {"keras-io": 2, "article": 1, "robust": int(step == 1)}.get(name, 0)
     inner = slice(trim, SIZE - trim)
     score = activation(bundle, to_unit(name, latent))[inner, inner].mean()
     if name == "robust":  # a tenth of what goes into the ReLU
@@ -127,7 +130,10 @@ def update(name, gradient, memory, step):
         return rmsprop(gradient, memory, 1.0, 0.999)
     if name == "keras-vis":
         return rmsprop(gradient / np.sqrt((gradient**2).mean()), memory, 1.0, 0.95)
-    rate = {"captum": 0.025, "robust": 0.1}.get(name, 0.05)
+    if name == "robust":
+        rate = 0.1 * np.sqrt((1 + np.cos(np.pi * (step - 1) / STEPS)) / 2)
+        return rate * gradient / np.sqrt((gradient**2).mean()), None
+    rate = {"captum": 0.025}.get(name, 0.05)
     if name in ("maco", "horama"):
         return adam(gradient, memory, step, 1.0, nesterov=True)
     return adam(gradient, memory, step, rate)
@@ -142,10 +148,12 @@ def test_the_update_against_an_independent_one(bundle, name):
     program, channels = renderer._program(), jnp.array([CHANNEL])
     state = program.start(renderer._params, keys)
     memory = None
-    ascend = jax.jit(jax.grad(lambda latent: value(name, bundle, latent)))
+    ascend = jax.jit(
+        jax.grad(lambda latent, step: value(name, bundle, latent, step)), static_argnums=1
+    )
     for step in range(1, STEPS + 1):
         latent = np.asarray(state.latent[0], np.float64)
-        change, memory = update(name, np.asarray(ascend(latent), np.float64), memory, step)
+        change, memory = update(name, np.asarray(ascend(latent, step), np.float64), memory, step)
         state = program.advance(renderer._params, state, channels, 1)
         found = np.asarray(state.latent[0], np.float64) - latent
         cosine = (found * change).sum() / np.linalg.norm(found) / np.linalg.norm(change)
