@@ -25,6 +25,8 @@ _SHIFTS = ((3, 0), (0, 3), (-3, 0), (0, -3), (2, 2), (-2, -2))
 #: How many reference images are made where none are given, and their contrast before the
 #: sigmoid: about that of photographs.
 _REFERENCES, _CONTRAST = 32, 1.0
+#: How dark and light plain images are: from black itself a sigmoid hardly comes back.
+_MOVABLE = (0.12, 0.88)
 
 
 class Assessor:
@@ -202,7 +204,7 @@ def plain_images(shape: tuple[int, ...], units: Units) -> np.ndarray:
     flat += [np.ones(shape) * value for one in one_channel for value in (one, 1 - one)]
     uneven = [change(one) for one in noise for change in (np.square, np.sqrt)]
     dark = [0.3 * one for one in noise[:3]]
-    images = low + (high - low) * np.clip(np.stack([*grey, *flat, *uneven, *dark]), 0.02, 0.98)
+    images = low + (high - low) * np.clip(np.stack([*grey, *flat, *uneven, *dark]), *_MOVABLE)
     return np.asarray(units.to_network(images.astype(np.float32)))
 
 

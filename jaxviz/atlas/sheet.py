@@ -150,11 +150,12 @@ def _header(draw: ImageDraw.ImageDraw, layout: Layout, plan: LayerPlan, status: 
 
 
 def _notes(plan: LayerPlan, status: np.ndarray) -> list[tuple[str, str]]:
+    # the font has no multiplication sign
     notes = [(f"{plan.units} filter{'s' * (plan.units != 1)}", _NOTE)]
     for state in UnitStatus:
         if count := np.count_nonzero(status == state):
             notes.append((f"{count} {state.label}", state.colour))
-    notes.append((plan.size_text, _NOTE))
+    notes.append((plan.size_text.replace("×", "by"), _NOTE))
     if plan.height == 1 and plan.depth > 1:
         notes.append((f"{plan.depth} channels", _NOTE))
     elif plan.depth not in (1, 3):

@@ -20,6 +20,8 @@ from jaxviz.errors import ConfigError
 #: Square root of the colour correlation of ImageNet, from lucid (`param/color.py`); columns
 #: are the uncorrelated channels: grey, blue to orange, green to purple.
 IMAGENET = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+#: Correlation of bands that are far apart: about that of ImageNet's colours.
+_SHARED = 0.85
 #: Narrowest distance from black and white that a sigmoid's inverse is taken at.
 _EDGE = 1e-4
 
@@ -28,8 +30,9 @@ class Values(BaseModel):
     """What parameterizations share: mixing of channels and range of values.
 
     Attributes:
-        colour: `natural` mixes three channels as in ImageNet and leaves other numbers of
-            channels alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
+        colour: `natural` mixes three channels as in ImageNet; of any other number of bands
+            neighbours are taken to be alike, as those of cameras are, and those of signals are
+            left alone; `none` mixes nothing; a matrix (rows are channels) is used as it is.
         temper: Exponent of the colours' strengths and of an envelope: below 1 both are milder.
             Steps along the gradient pass through them twice, Adam's once.
         squash: `sigmoid` and `clip` keep values between 0 and 1; a clipped value still passes
@@ -68,7 +71,7 @@ class Values(BaseModel):
 
     def finish(self, values: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         """From uncorrelated, unbounded values to an image."""
-        matrix = self._matrix(values.shape[-1])
+        matrix = self._matrix(values.shape)
         if matrix is not None:
             values = values @ matrix.T
         if self.centre is not None:
@@ -89,20 +92,40 @@ class Values(BaseModel):
             image = jnp.log(inside) - jnp.log1p(-inside)
         if self.centre is not None:
             image = image - self._offset()
-        matrix = self._matrix(image.shape[-1])
+        matrix = self._matrix(image.shape)
         return image if matrix is None else image @ np.linalg.inv(matrix).T
 
     def _offset(self) -> np.ndarray:
         centre = np.asarray(self.centre, np.float32)
         return np.log(centre) - np.log1p(-centre) if self.squash == "sigmoid" else centre
 
-    def _matrix(self, channels: int) -> np.ndarray | None:
-        if self.colour == "none" or (isinstance(self.colour, str) and channels != 3):
+    def _matrix(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        channels, signal = shape[-1], shape[0] == 1
+        if self.colour == "none" or (self.colour == "natural" and (signal or channels == 1)):
             return None
-        root = IMAGENET if isinstance(self.colour, str) else np.asarray(self.colour)
+        if self.colour == "natural":
+            root = IMAGENET if channels == 3 else band_root(channels)
+        else:
+            root = np.asarray(self.colour)
         strengths = np.linalg.norm(root, axis=0)
         tempered = root * strengths ** (self.temper - 1) / strengths.max() ** self.temper
         return tempered.astype(np.float32)
+
+
+def band_root(channels: int) -> Float[np.ndarray, "channels channels"]:
+    """A square root of the correlation of so many bands, the strongest direction first.
+
+    Most of what there is to see is in all bands, as in ImageNet's colours; the rest is shared
+    by neighbours.
+
+    Example:
+        >>> root = band_root(5)
+        >>> (root @ root.T).diagonal().round(6)
+        array([1., 1., 1., 1., 1.])
+    """
+    apart = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
+    vectors, values, _ = np.linalg.svd(_SHARED + (1 - _SHARED) * np.exp(-apart))
+    return vectors * np.sqrt(values)
 
 
 def measured_colour(images: np.ndarray) -> tuple[tuple[float, ...], ...]:

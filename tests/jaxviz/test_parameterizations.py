@@ -111,6 +111,19 @@ def test_natural_colours_are_lucids():
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [2, 5, 13])
+def test_bands_start_mostly_grey_and_come_back(channels):
+    kind, shape = Fourier(sd=1.0, colour="natural"), (24, 24, channels)
+    image = np.asarray(kind.to_image(kind.init(jax.random.key(0), shape), shape))
+    correlation = np.corrcoef(image.reshape(-1, channels).T)
+    assert correlation[0, -1] > 0.7
+    assert (correlation[0] < 1).sum() == channels - 1
+    again = kind.to_image(kind.from_image(jnp.asarray(image)), shape)
+    np.testing.assert_allclose(again, image, rtol=1e-3, atol=1e-3)
+    signal = kind.to_image(kind.init(jax.random.key(0), (1, 64, channels)), (1, 64, channels))
+    assert abs(np.corrcoef(np.asarray(signal)[0].T)[0, 1]) < 0.6
+
+
 def test_measured_colours_have_the_images_covariance():
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(5, 5))

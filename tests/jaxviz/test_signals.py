@@ -75,9 +75,9 @@ def test_an_atlas_of_signals_shows_curves(bundle, tmp_path):
     make_atlas(recipe)
     layer = jaxviz.open_atlas(path)["conv2"]
     assert layer.images.shape == (6, 1, layer.plan.width, 2)
-    sheet = Image.open(tmp_path / "a.atlas" / "sheets" / "conv2.png")
-    assert sheet.mode == "RGB"
-    assert sheet.height > 96
+    with Image.open(tmp_path / "a.atlas" / "sheets" / "conv2.png") as sheet:
+        assert sheet.mode == "RGB"
+        assert sheet.height > 96
     page = (tmp_path / "a.atlas" / "index.html").read_text()
     assert f"{layer.plan.width} samples" in page
     with pytest.raises(ConfigError, match="no position 3, 4"):

@@ -102,10 +102,10 @@ def test_any_depth_can_be_displayed(depth):
 
 
 def test_false_colour_by_hand():
-    two = np.array([200, 50], np.uint8).reshape(1, 1, 1, 2)
-    assert displayed(two).ravel().tolist() == [200, 125, 50]
-    four = np.array([10, 30, 90, 200], np.uint8).reshape(1, 1, 1, 4)
-    assert displayed(four).ravel().tolist() == [20, 90, 200]
+    two = np.full((1, 2, 1, 2), [200, 50], np.uint8)
+    assert displayed(two)[0, 1, 0].tolist() == [200, 125, 50]
+    four = np.full((1, 2, 1, 4), [10, 30, 90, 200], np.uint8)
+    assert displayed(four)[0, 1, 0].tolist() == [20, 90, 200]
 
 
 @pytest.mark.parametrize("name", ["層", "a\nb\x1b[31m", "x" * 2000, "<b>&amp;</b>", "\u202edlrow"])
