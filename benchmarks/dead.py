@@ -4,7 +4,7 @@
 Every layer behind a ReLU (with an upper bound or without), so many units of each, evenly spread.
 A layer that the result already holds is not made again, so a run can be stopped and continued.
 
-    benchmarks/dead.py MODEL --range LO:HI --out FILE [--size N] [--steps N] [--units N]
+    benchmarks/dead.py MODEL --range=LO:HI --out FILE [--size N] [--steps N] [--units N]
 """
 
 import argparse
