@@ -77,7 +77,7 @@ _TEXTS = {
     Reason.PRE_ACTIVATION: "rescued by what goes into its activation function",
     Reason.LEAKY: "rescued by gradients through closed activations at the first steps",
     Reason.ANOTHER_START: "rescued from another start",
-    Reason.NO_GRADIENT: "no gradient, however it was tried",
+    Reason.NO_GRADIENT: "no gradient at any step",
     Reason.UNREACHABLE: "no image in the input range can make it fire",
     Reason.CLOSED: "no image was found that makes it fire: what goes into its activation function "
     "was raised as far as it went, and stayed below",

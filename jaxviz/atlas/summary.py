@@ -122,4 +122,4 @@ def _explained(layers: Sequence[LayerRecord]) -> list[str]:
     for entry in layers:
         for name, count in entry.reasons.items():
             total[name] = total.get(name, 0) + count
-    return [f"{count} {Reason[name.upper()].text}" for name, count in total.items()]
+    return [f"{count} filters: {Reason[name.upper()].text}" for name, count in total.items()]
