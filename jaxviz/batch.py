@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from jaxviz import tuning
 from jaxviz.allocator import keep_freed_memory
 from jaxviz.ascent import Help
 from jaxviz.assess import Assessor
@@ -20,8 +21,10 @@ from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
 from jaxviz.given import read_image
+from jaxviz.lanes import lane_count
 from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms, prepare_weights
+from jaxviz.model.select import plan_channel
 from jaxviz.objectives import Network, Neuron, Objective
 from jaxviz.objectives.text import parse_objective
 from jaxviz.precision import AskedDtype, Dtype, Fidelity, compare, narrowed, preferred_dtype
@@ -30,17 +33,13 @@ from jaxviz.program import Program
 from jaxviz.ranges import Units, known_range
 from jaxviz.rescue import Attempt, attempts, retry, unreachable
 from jaxviz.sizes import fixed_size, image_shape, upstream_shapes
-from jaxviz.slots import Finished, Slots
+from jaxviz.slots import Finished, Slots, run_in_lanes
 from jaxviz.status import UnitStatus
 from jaxviz.targets import Target, present_target
 from jaxviz.transforms import size_after
 
 #: JAX's generator for every key; named in the manifest.
 PRNG = "threefry2x32"
-# Bytes of activations that a chunk may hold on a CPU before it falls out of the cache,
-# and the bounds within which more units at once were measured to pay.
-_CPU_CHUNK_BYTES = 24 << 20
-_CPU_CHUNK = (4, 16)
 _DEVICE_CHUNK = 64
 # Units without a gradient that are tried again at once; elsewhere as many as any others.
 _RESCUE_CHUNK = {"cpu": 4}
@@ -148,6 +147,7 @@ def render(
         dtype=dtype,
     )
     wanted = renderer.check_channels(channels)
+    renderer.tune(len(wanted))
     if init is not None:
         init = renderer.check_init(init, len(wanted))
     return renderer.render_chunk(wanted, seed, init, on_progress or (lambda count: None))
@@ -178,6 +178,7 @@ class LayerRenderer:
         units_in_layer: How many units the layer has: one for each of its channels, unless the
             objective says otherwise.
         chunk: Units in one compiled call.
+        lanes: Compiled calls at the same time, each in a thread of its own.
         forms: The form chosen for each node.
         dtype: What the network is computed in.
         fidelity: How near bfloat16 comes to float32, once that has been measured.
@@ -226,7 +227,9 @@ class LayerRenderer:
         platform = self.target.platform
         self.dtype: Dtype = preferred_dtype(dtype, platform)
         self.forms = choose_forms(spec, targets, platform, shapes, self.dtype)
+        self.lanes = lane_count(platform)
         self.chunk = chunk or self._default_chunk(shapes)
+        self._tunes = chunk is None and platform == "cpu" and tuning.allowed()
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
@@ -242,7 +245,8 @@ class LayerRenderer:
     @property
     def compute(self) -> dict[str, Any]:
         """How units are computed, as JSON: what a manifest keeps, for `restore`."""
-        found: dict[str, Any] = {"chunk": self.chunk, "forms": self.forms, "dtype": self.dtype}
+        found: dict[str, Any] = {"chunk": self.chunk, "lanes": self.lanes, "forms": self.forms}
+        found |= {"dtype": self.dtype, "tuned": not self._tunes}
         if self.fidelity is not None:
             found["fidelity"] = self.fidelity._asdict()
         if self.did_not_fit:
@@ -252,7 +256,8 @@ class LayerRenderer:
     def restore(self, compute: dict[str, Any]) -> None:
         """Compute units as before, or their pictures would differ in rounding."""
         self.chunk, self.forms = compute["chunk"], compute["forms"]
-        self.dtype = compute.get("dtype", "float32")
+        self.dtype, self.lanes = compute.get("dtype", "float32"), compute.get("lanes", 1)
+        self._tunes = not compute.get("tuned", True)
         self.did_not_fit = list(compute.get("did_not_fit", []))
         if "fidelity" in compute:
             self.fidelity = Fidelity(**compute["fidelity"])
@@ -285,15 +290,25 @@ class LayerRenderer:
         return estimated_memory(self.spec, self._targets, self._seen, self.dtype, pictures)
 
     def _default_chunk(self, shapes: dict[str, Any]) -> int:
-        wanted = _DEVICE_CHUNK * len(self.target.devices)
         if self.target.platform != "cpu":
             each = fitting_chunk(self.estimated_memory, self.target.memory, _DEVICE_CHUNK)
             wanted = each * len(self.target.devices)
         else:
-            largest = max(int(np.prod([n or 1 for n in shape])) * 4 for shape in shapes.values())
-            low, high = _CPU_CHUNK
-            wanted = max(low, min(high, _CPU_CHUNK_BYTES // (3 * largest)))
-        return min(max(1, wanted // self.preset.replicates), self.units_in_layer)
+            if len(self._targets) == 1:  # of these only one channel is computed
+                alone = {node.name for node in plan_channel(self.spec, self.layer, shapes).single}
+                shapes = {name: shape for name, shape in shapes.items() if name not in alone}
+            wanted = tuning.first_guess(shapes)
+        share = -(-self.units_in_layer // self.lanes)
+        return min(max(1, wanted // self.preset.replicates), share)
+
+    def tune(self, units: int) -> None:
+        """Choose `chunk` by measurement or from memory, where it was not given.
+
+        Args:
+            units: How many there will be; more of them are worth a longer search.
+        """
+        if self._tunes:
+            self.chunk, self._tunes = tuning.tuned_chunk(self, units), False
 
     def render_chunk(
         self,
@@ -392,7 +407,7 @@ class LayerRenderer:
 
         def run(chunk: int) -> Finished:
             slots = Slots(program, self._params, self.target.shared(chunk))
-            return slots.run(*arguments, **told)
+            return run_in_lanes(slots, self.lanes, *arguments, **told)
 
         def shrunk(fewer: int) -> None:
             self.did_not_fit.append(self.target.shared(2 * fewer))

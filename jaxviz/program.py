@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State, View
+from jaxviz.lanes import CompiledOnce
 from jaxviz.model.graph import Params
 from jaxviz.model.ops.leaky import leaky_forms, with_leak
 from jaxviz.objectives import Network, Objective, Seen
@@ -79,7 +80,7 @@ class Program:
 
         def compiled(stage: Callable[..., Any], *, donated: bool = False) -> Any:
             donate = (1,) if donated else ()
-            return jax.jit(spread_units(stage, target.mesh), donate_argnums=donate)
+            return CompiledOnce(jax.jit(spread_units(stage, target.mesh), donate_argnums=donate))
 
         self.start: Callable[..., State] = compiled(self._vmapped("start", Ascent.start))
         self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
@@ -87,7 +88,7 @@ class Program:
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
         self.steps = compiled(partial(_repeat, step), donated=True)
-        self.merge = jax.jit(_merge, donate_argnums=2)
+        self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2))
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
         """How units, an array of that shape, are helped by the preset itself."""
@@ -108,10 +109,8 @@ class Program:
         if self._target.looped:
             # put there explicitly: nothing else is sent while steps are made
             return self.steps(params, state, channels, jax.device_put(np.int32(count)))
-        for number in range(count):
+        for _ in range(count):
             state = self.step(params, state, channels)
-            if number % 8 == 7:  # so that an interrupt finds little work under way
-                state.responded.block_until_ready()
         return state
 
     def _ascent(self, params: Params) -> Ascent:

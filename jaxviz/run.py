@@ -226,6 +226,8 @@ def _make_layer(
 ) -> LayerReport:
     begin = time.perf_counter()
     renderer.restore(dict(plan.compute))
+    renderer.tune(len(plan.channels) // renderer.preset.replicates)
+    atlas.record_compute(plan.name, renderer.compute)
     for units in atlas.pending(plan.name):
         # with several replicates a filter has as many units, one after the other
         channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]
@@ -271,7 +273,9 @@ def _write(
 
 def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> LayerPlan:
     channels = match_channels(recipe.channels, renderer.units_in_layer, renderer.layer)
-    chunk, replicates = min(renderer.chunk, len(channels)), renderer.preset.replicates
+    lanes, replicates = renderer.lanes, renderer.preset.replicates
+    chunk = min(renderer.chunk, -(-len(channels) // lanes))
+    at_once = chunk * lanes * replicates
     height, width, depth = renderer.shown_shape
     return LayerPlan(
         # the same layer stands once for each preset, one below the other
@@ -280,7 +284,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         height=height,
         width=width,
         depth=depth,
-        chunk=chunk * replicates * max(1, _STORE_CHUNK // (chunk * replicates)),
+        chunk=at_once * max(1, _STORE_CHUNK // at_once),
         compute={**renderer.compute, "chunk": chunk},
         preset=renderer.preset.name
         + (f", {renderer.preset.objective}" if recipe.objective else ""),

@@ -7,6 +7,7 @@ picture depends on which slot it had or who was beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event, Lock
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.ascent import Help, State
+from jaxviz.lanes import side_by_side
 from jaxviz.program import Program
+
+# So that an interrupt finds little work under way.
+_STEPS_UNDER_WAY = 8
 
 
 class Finished(NamedTuple):
@@ -58,6 +63,7 @@ class Slots:
         init: np.ndarray | None,
         help: Help | None = None,
         on_units: Callable[[int], None] = lambda count: None,
+        ending: Event | None = None,
     ) -> Finished:
         """The pictures of all units.
 
@@ -67,11 +73,16 @@ class Slots:
             init: [unit, height, width, channels] starting pictures, or None for the preset's.
             help: How each unit is helped, [unit] arrays; as the preset says where left out.
             on_units: Called with the number of units that have just been finished.
+            ending: Set where the result is not wanted any more.
+
+        Raises:
+            KeyboardInterrupt: If `ending` was set.
         """
         preset, patience = self.program.preset, self.program.patience
         window = preset.stop.window if preset.stop else preset.steps
         stride = min(preset.steps, window, patience or preset.steps)
         channels, keys, init, helps = self.replicated(channels, keys, init, help)
+        burst = _STEPS_UNDER_WAY if jax.default_backend() == "cpu" else stride
         waiting = list(range(len(channels)))
         owner = np.full(self.count, -1)
         begun = np.zeros((self.count, *channels.shape[1:]), np.float32)
@@ -84,7 +95,12 @@ class Slots:
                 begun[taken] = scores[taken]
             assert state is not None
             current = jnp.asarray(channels[np.maximum(owner, 0)])
-            state = self.program.advance(self.params, state, current, stride)
+            for begin in range(0, stride, burst):
+                if ending is not None and ending.is_set():
+                    raise KeyboardInterrupt
+                count = min(burst, stride - begin)
+                state = self.program.advance(self.params, state, current, count)
+                state.responded.block_until_ready()
             marks = jax.device_get((state.step, state.converged, state.responded))
             steps, converged, responded = map(np.asarray, marks)
             over = (steps >= preset.steps) | converged
@@ -138,6 +154,43 @@ class Slots:
         if state is not None:
             fresh = self.program.merge(jnp.asarray(taken), fresh, state)
         return fresh, scores
+
+
+def run_in_lanes(
+    slots: Slots,
+    lanes: int,
+    channels: np.ndarray,
+    keys: jax.Array,
+    init: np.ndarray | None,
+    help: Help | None = None,
+    on_units: Callable[[int], None] = lambda count: None,
+) -> Finished:
+    """The pictures of all units, an equal part of them in each of some lanes.
+
+    Args:
+        slots: What every lane has for itself.
+        lanes: How many; fewer where there are not units enough to fill the slots.
+        channels: [unit] channel numbers.
+        keys: [unit] their keys.
+        init: As for `Slots.run`.
+        help: As for `Slots.run`.
+        on_units: Called with the number of units that have just been finished, by one lane
+            at a time.
+    """
+    one_at_a_time = Lock()
+
+    def tell(count: int) -> None:
+        with one_at_a_time:
+            on_units(count)
+
+    def run(part: np.ndarray, ending: Event) -> Finished:
+        own = None if init is None else init[part]
+        helps = help and Help(*(numbers[part] for numbers in help))
+        return slots.run(channels[part], keys[part], own, helps, tell, ending)
+
+    lanes = min(lanes, -(-len(channels) // slots.count))
+    parts = side_by_side(run, np.array_split(np.arange(len(channels)), lanes))
+    return Finished(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _assign(owner: np.ndarray, waiting: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("JAXVIZ_TUNING", "off")  # a clock decides nothing in tests
 jax.config.update("jax_default_matmul_precision", "highest")
 
 # The same examples every time, and no clock: a busy machine fails nothing.

@@ -9,27 +9,59 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxviz.errors import ConfigError
 from jaxviz.model.graph import derived_key
-from jaxviz.model.ops import FORMS, PREPARE
-from jaxviz.model.ops.conv import IMAGE, is_image
+from jaxviz.model.neighbours import folded_weights, neighbour_forms
+from jaxviz.model.ops import PREPARE
+from jaxviz.model.ops.conv import SLICES
+from jaxviz.model.ops.patches import PATCHES, is_pointwise
+from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
+from jaxviz.model.ops.registry import FOLDED
 from jaxviz.model.ops.winograd import WINOGRAD, suits_winograd
-from jaxviz.spec import ModelSpec, Shape
+from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Op, Pool, Shape
 
 #: `reference` computes everything as XLA has it, for debugging.
 VARIABLE = "JAXVIZ_LOWERINGS"
 #: (operation, shape of its input) -> whether a form is exact and faster there.
 Rule = Callable[[Any, Shape], bool]
-#: Forms in order of preference, each with where it applies; anything else is `direct`.
-_PREFERRED: dict[str, tuple[tuple[str, Rule], ...]] = {
-    "cpu": (
-        ("slices", lambda op, shape: True),
-        (IMAGE, is_image),
-        (WINOGRAD, suits_winograd),
-    ),
-}
+
+
+class Lowering(NamedTuple):
+    """A fast form of an operation, and where it is taken.
+
+    Attributes:
+        op: The operation; its reference form is `direct`.
+        form: Under which name it is registered (`jaxviz.model.ops.registry.implements`).
+        platforms: Where it is faster.
+        applies: For which settings and input shapes it is exact and faster.
+    """
+
+    op: type[Op]
+    form: str
+    platforms: frozenset[str]
+    applies: Rule
+
+
+_CPU = frozenset({"cpu"})
+
+
+def _always(op: Any, shape: Shape) -> bool:
+    return True
+
+
+#: The first that applies is taken; where none does, `direct`. Every form is compared with
+#: `direct`, values and gradients, in `tests/jaxviz/test_forms.py`, which fails for a form
+#: here that it has no comparison for.
+LOWERINGS = (
+    Lowering(Pool, SLICES, _CPU, _always),
+    Lowering(DepthwiseConv, SLICES, _CPU, _always),
+    Lowering(Conv, PATCHES, _CPU, is_pointwise),
+    Lowering(Conv, PREPARED, _CPU, is_image),
+    Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
+    Lowering(Conv, PREPARED, _CPU, suits_prepared),
+)
 
 
 def choose_forms(
@@ -57,15 +89,18 @@ def choose_forms(
     asked = os.environ.get(VARIABLE, "fast")
     if asked not in ("fast", "reference"):
         raise ConfigError(f"{VARIABLE} is {asked!r}", hint="Expected fast or reference.")
-    plain = asked == "reference" or dtype == "bfloat16"
-    preferred = () if plain else _PREFERRED.get(platform, ())
+    if asked == "reference" or dtype == "bfloat16":
+        return {}
+    there = [lowering for lowering in LOWERINGS if platform in lowering.platforms]
     chosen = {}
     for node in spec.upstream(targets):
-        for form, applies in preferred:
-            if form in FORMS[type(node.op)] and applies(node.op, shapes[node.inputs[0]]):
-                chosen[node.name] = form
+        for lowering in there:
+            if isinstance(node.op, lowering.op) and lowering.applies(
+                node.op, shapes[node.inputs[0]]
+            ):
+                chosen[node.name] = lowering.form
                 break
-    return chosen
+    return {**chosen, **(neighbour_forms(spec, targets, chosen) if platform == "cpu" else {})}
 
 
 def prepare_weights(
@@ -86,9 +121,20 @@ def prepare_weights(
     prepared: dict[str, dict[str, Any]] = {
         node.layer: dict(params[node.layer]) for node in nodes if node.layer in params
     }
+    folded = {node.inputs[0]: node for node in nodes if forms.get(node.name) == FOLDED}
     for node in nodes:
+        weights = _by_role(node, params)
+        derived: dict[str, Any] = {}
+        if node.name in folded:
+            norm = folded[node.name]
+            derived = dict(folded_weights(norm, node, weights, _by_role(norm, params)))
         prepare = PREPARE.get((type(node.op), forms.get(node.name, "")))
         if prepare is not None:
-            weights = {role: params[node.layer][name] for role, name in node.weights.items()}
-            prepared[derived_key(node)] = dict(prepare(node.op, weights))
+            derived |= prepare(node.op, {**weights, **derived})
+        if derived:
+            prepared[derived_key(node)] = derived
     return prepared
+
+
+def _by_role(node: Node, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {role: params[node.layer][name] for role, name in node.weights.items()}

@@ -35,6 +35,8 @@ from jaxviz.spec import (
 )
 
 Weights = Mapping[str, jax.Array]
+# Up to so many channels one filter is a sum over shifted planes.
+_THIN = 4
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,14 @@ def _one_filter(
     sizes = window_counts(x.shape[1:-1], window, strides, dilation, padding)
     offsets = list(np.ndindex(*window))
     x = pad_spatial(x, padding)
-    if all(s == 1 for s in strides):
+    if x.shape[-1] <= _THIN:  # a product over so few channels leaves vector units idle
+        planes = lax.optimization_barrier(jnp.moveaxis(x, -1, 0))[..., None]
+        terms = [
+            window_slice(planes[c], offset, strides, dilation, sizes) * kernel[(*offset, c)]
+            for offset in offsets
+            for c in range(x.shape[-1])
+        ]
+    elif all(s == 1 for s in strides):
         planes = x @ _columns(kernel)
         terms = [
             window_slice(planes[..., number, None], offset, strides, dilation, sizes)

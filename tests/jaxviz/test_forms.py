@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxviz.errors import ConfigError
-from jaxviz.model.lowerings import choose_forms
+from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute
 from jaxviz.spec import Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
@@ -85,15 +85,33 @@ def test_winograd(height, width, padding):
     assert_forms_equal(op, weights, (2, height, width, 4), "winograd")
 
 
-@settings(deadline=None, max_examples=8, derandomize=True)
-@given(sizes, sizes, window, window, padding, st.sampled_from([1, 3]))
-def test_image(height, width, high, wide, padding, depth):
-    if not (fits(height, high, padding) and fits(width, wide, padding)):
+@settings(deadline=None, max_examples=16, derandomize=True)
+@given(
+    sizes,
+    sizes,
+    window,
+    window,
+    stride,
+    stride,
+    padding,
+    st.integers(1, 2),
+    st.sampled_from([1, 3, 6]),
+)
+def test_patches_and_prepared(height, width, high, wide, down, across, padding, dilation, depth):
+    if not fits(min(height, width), (max(high, wide) - 1) * dilation + 1, padding):
         return
-    op = Conv(filters=5, window=(high, wide), strides=(1, 1), dilation=(1, 1), padding=padding)
+    op = Conv(
+        filters=5,
+        window=(high, wide),
+        strides=(down, across),
+        dilation=(dilation, dilation),
+        padding=padding,
+    )
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(high, wide, depth, 5)), "bias": draw.normal(size=5)}
-    assert_forms_equal(op, weights, (2, height, width, depth), "image")
+    shape = (2, height, width, depth)
+    assert_forms_equal(op, weights, shape, "patches")
+    assert_forms_equal(op, {**weights, **PREPARE[Conv, "prepared"](op, weights)}, shape, "prepared")
 
 
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
@@ -146,3 +164,17 @@ def test_the_first_of_equal_maxima_takes_the_gradient():
     expected = np.zeros((6, 6))
     expected[::2, ::2] = 1  # padding is at the end alone: each window begins at a real position
     np.testing.assert_array_equal(found[0, ..., 0], expected)
+
+
+#: Where each fast form is compared with the reference.
+COMPARISONS = {
+    (Pool, "slices"): test_pool,
+    (DepthwiseConv, "slices"): test_depthwise,
+    (Conv, "patches"): test_patches_and_prepared,
+    (Conv, "prepared"): test_patches_and_prepared,
+    (Conv, "winograd"): test_winograd,
+}
+
+
+def test_every_lowering_has_its_comparison():
+    assert {(lowering.op, lowering.form) for lowering in LOWERINGS} == set(COMPARISONS)

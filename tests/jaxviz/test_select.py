@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxviz.model import run
-from jaxviz.model.lowerings import choose_forms
+from jaxviz.model.lowerings import choose_forms, prepare_weights
 from jaxviz.model.select import plan_channel, run_channel, run_whole
 from jaxviz.spec import (
     Activation,
@@ -95,10 +95,11 @@ def test_values_and_gradients(layer, platform):
     channels = jnp.array([1, SHAPES[layer][-1] - 1])
     cotangent = rng.normal(size=SHAPES[layer][:-1]).astype(np.float32)
     plan, forms = plan_channel(SPEC, layer, SHAPES), choose_forms(SPEC, [layer], platform, SHAPES)
+    weights = prepare_weights(SPEC, WEIGHTS, forms, [layer])
 
     def alone(image, channel):
-        whole = run_whole(plan, WEIGHTS, image, forms)
-        return jnp.vdot(run_channel(plan, WEIGHTS, whole, channel, forms), cotangent)
+        whole = run_whole(plan, weights, image, forms)
+        return jnp.vdot(run_channel(plan, weights, whole, channel, forms), cotangent)
 
     def from_whole(image, channel):
         whole = run(SPEC, WEIGHTS, {"image": image[None]}, [layer])[layer][0]

@@ -1,9 +1,19 @@
 """How each operation of `jaxviz.spec` is computed: one file a family, as there."""
 
-from jaxviz.model.ops import conv, einsum, elementwise, layout, norm, pool, winograd
+from jaxviz.model.ops import (
+    conv,
+    einsum,
+    elementwise,
+    layout,
+    norm,
+    patches,
+    pool,
+    prepared,
+    winograd,
+)
 from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
 
 __all__ = [
     "DIRECT", "FORMS", "PREPARE", "compute", "conv", "einsum", "elementwise", "implements",
-    "layout", "norm", "pool", "winograd",
+    "layout", "norm", "patches", "pool", "prepared", "winograd",
 ]  # fmt: skip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial, reduce
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +20,11 @@ from jaxviz.model.ops.windows import (
     window_counts,
     window_slice,
 )
-from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Shape
+from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv
 
 Weights = Mapping[str, jax.Array]
-IMAGE = "image"
-# With 32 filters the two are equal, with 64 XLA is faster.
-_FEW_FILTERS = 16
+#: Sums and maxima over shifted copies.
+SLICES = "slices"
 
 
 @implements(Conv)
@@ -40,69 +38,11 @@ def conv(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
             window_strides=op.strides,
             padding=padding,
             rhs_dilation=op.dilation,
-            dimension_numbers=_dimensions(len(op.window)),
+            dimension_numbers=dimensions(len(op.window)),
             feature_group_count=op.groups,
         ),
         weights,
     )
-
-
-@implements(Conv, IMAGE)
-def conv_image(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
-    """Convolution of an image, whose gradient is one matrix product and a sum of shifted planes."""
-    return add_bias(_from_image(op, x, weights["kernel"]), weights)
-
-
-def is_image(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is of an image with so few filters that XLA's gradient is slower."""
-    ones = (1,) * len(op.window)
-    few = shape[-1] in (1, 2, 3, 4) and op.filters <= _FEW_FILTERS
-    return few and op.strides == op.dilation == ones and op.groups == 1
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _from_image(op: Conv, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return _plain(op, x, kernel)
-
-
-def _from_image_forward(op: Conv, x: jax.Array, kernel: jax.Array) -> Any:
-    return _from_image(op, x, kernel), (x, kernel)
-
-
-def _from_image_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
-    x, kernel = kept
-    padding = pad_amounts(op, x.shape[1:-1])
-    planes = cotangent @ kernel.reshape(-1, op.filters).T
-    reach = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(op.window, padding, strict=True)]
-    planes = lax.pad(
-        planes,
-        jnp.zeros((), planes.dtype),
-        [(0, 0, 0), *((low, high, 0) for low, high in reach), (0, 0, 0)],
-    )
-    ones, depth = (1,) * len(op.window), x.shape[-1]
-    to_x = reduce(
-        jnp.add,
-        (
-            window_slice(
-                planes[..., number * depth : (number + 1) * depth],
-                tuple(k - 1 - o for k, o in zip(op.window, offset, strict=True)),
-                ones,
-                ones,
-                x.shape[1:-1],
-            )
-            for number, offset in enumerate(np.ndindex(*op.window))
-        ),
-    )
-    # To the kernel, as XLA has it: dropped where nobody asks for it.
-    (to_kernel,) = jax.vjp(lambda k: _plain(op, x, k), kernel)[1](cotangent)
-    return to_x, to_kernel
-
-
-_from_image.defvjp(_from_image_forward, _from_image_backward)
-
-
-def _plain(op: Conv, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return conv(op.model_copy(update={"bias": False}), {"kernel": kernel}, x)
 
 
 @implements(DepthwiseConv)
@@ -117,13 +57,13 @@ def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Arr
         window_strides=op.strides,
         padding=pad_amounts(op, x.shape[1:-1]),
         rhs_dilation=op.dilation,
-        dimension_numbers=_dimensions(len(op.window)),
+        dimension_numbers=dimensions(len(op.window)),
         feature_group_count=channels,
     )
     return add_bias(result, weights)
 
 
-@implements(DepthwiseConv, "slices")
+@implements(DepthwiseConv, SLICES)
 def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Array:
     """Depthwise convolution as a sum of shifted, weighted copies, which XLA fuses on a CPU.
 
@@ -234,7 +174,7 @@ def conv_transpose(op: ConvTranspose, weights: Weights, x: jax.Array) -> jax.Arr
         padding=padding,
         lhs_dilation=op.strides,
         rhs_dilation=op.dilation,
-        dimension_numbers=_dimensions(len(op.window)),
+        dimension_numbers=dimensions(len(op.window)),
     )
     return add_bias(result, weights)
 
@@ -259,6 +199,7 @@ def add_bias(x: jax.Array, weights: Weights) -> jax.Array:
     return x + weights["bias"].reshape((1,) * (x.ndim - 1) + (-1,)) if "bias" in weights else x
 
 
-def _dimensions(spatial: int) -> tuple[str, str, str]:
+def dimensions(spatial: int) -> tuple[str, str, str]:
+    """How the axes of maps and kernels are laid out, channels last."""
     axes = "DHW"[3 - spatial :]
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"

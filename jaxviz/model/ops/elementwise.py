@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, implements
 from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Math, Merge, PRelu, Scale
 
 Weights = Mapping[str, jax.Array]
 
 
-def _relu(
+def relu(
     x: jax.Array,
     negative_slope: float = 0.0,
     max_value: float | None = None,
     threshold: float = 0.0,
 ) -> jax.Array:
-    positive = x if max_value is None else jnp.minimum(x, max_value)
-    return jnp.where(x > threshold, positive, negative_slope * (x - threshold))
+    """Keras' ReLU: bounded, leaky or shifted where asked."""
+    # Selections, for the gradient of a minimum splits ties and costs a pass over the map.
+    positive = x if max_value is None else jnp.where(x >= max_value, max_value, x)
+    closed = negative_slope * (x - threshold) if negative_slope else jnp.zeros((), x.dtype)
+    return jnp.where(x <= threshold, closed, positive)
 
 
 def _threshold(x: jax.Array, threshold: float, default_value: float) -> jax.Array:
@@ -42,7 +46,7 @@ def _sparsemax(x: jax.Array, axis: float = -1) -> jax.Array:
 
 _FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
     "linear": lambda x: x,
-    "relu": _relu,
+    "relu": relu,
     "leaky_relu": lambda x, negative_slope=0.2: jax.nn.leaky_relu(x, negative_slope),
     "elu": lambda x, alpha=1.0: jax.nn.elu(x, alpha),
     "celu": lambda x, alpha=1.0: jax.nn.celu(x, alpha),
@@ -80,6 +84,45 @@ def activation(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
     return _FUNCTIONS[op.function](x, **op.arguments)
 
 
+@implements(Activation, KEPT)
+def relu_kept(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
+    """A ReLU, bounded or not, that knows from its result where it is open.
+
+    XLA would work out again what went into it, a whole depthwise convolution perhaps, for
+    the gradient; the result is in memory anyway where a convolution reads it.
+    """
+    return _relu_kept(op.arguments.get("max_value", np.inf), x)
+
+
+def knows_from_result(op: Any) -> bool:
+    """Whether an activation's result says where its gradient is zero."""
+    return (
+        isinstance(op, Activation)
+        and op.function == "relu"
+        and not op.arguments.get("negative_slope")
+        and not op.arguments.get("threshold")
+        and op.arguments.get("max_value", np.inf) > 0
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _relu_kept(most: float, x: jax.Array) -> jax.Array:
+    return jax.lax.optimization_barrier(relu(x, max_value=None if np.isinf(most) else most))
+
+
+def _relu_kept_forward(most: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    y = _relu_kept(most, x)
+    return y, y
+
+
+def _relu_kept_backward(most: float, y: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    is_open = (y > 0) & (y < most)
+    return (jnp.where(is_open, cotangent, jnp.zeros((), cotangent.dtype)),)
+
+
+_relu_kept.defvjp(_relu_kept_forward, _relu_kept_backward)
+
+
 @implements(PRelu)
 def prelu(op: PRelu, weights: Weights, x: jax.Array) -> jax.Array:
     """Leaky ReLU with a learned slope."""
@@ -98,6 +141,13 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
     if op.center:
         offset = offset + weights["beta"]
     return x * scale.reshape(shape) + offset.reshape(shape)
+
+
+@implements(Activation, MOVED)
+@implements(BatchNorm, FOLDED)
+def nothing(op: Any, weights: Weights, x: jax.Array) -> jax.Array:
+    """What a neighbour does already (`jaxviz.model.neighbours`)."""
+    return x
 
 
 @implements(Affine)

@@ -13,7 +13,8 @@ import jax
 
 from jaxviz.model.graph import Params, derived_key
 from jaxviz.model.ops.elementwise import activation
-from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.pool import SLICES
+from jaxviz.model.ops.registry import MOVED, implements
 from jaxviz.spec import Activation, ModelSpec
 
 LEAKY = "leaky"
@@ -37,7 +38,8 @@ def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax
 def leaky_forms(spec: ModelSpec, forms: Mapping[str, str]) -> dict[str, str]:
     """The same forms with every activation leaky."""
     names = (node.name for node in spec.nodes if isinstance(node.op, Activation))
-    return {**forms, **dict.fromkeys(names, LEAKY)}
+    pools = (name for name, form in forms.items() if form == MOVED)
+    return {**forms, **dict.fromkeys(pools, SLICES), **dict.fromkeys(names, LEAKY)}
 
 
 def with_leak(spec: ModelSpec, params: Params, leak: jax.Array) -> Params:

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.conv import shifted_sum
-from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.conv import SLICES, shifted_sum
+from jaxviz.model.ops.elementwise import relu
+from jaxviz.model.ops.registry import MOVED, implements
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
@@ -36,7 +37,7 @@ def pool(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     return total / _counts(op, x.shape, padding)
 
 
-@implements(Pool, "slices")
+@implements(Pool, SLICES)
 def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     """Pooling over shifted copies, with a written-out gradient: 10 to 40 times faster on a CPU.
 
@@ -50,6 +51,16 @@ def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     kernel = jnp.ones((*op.window, x.shape[-1]), x.dtype)
     total = shifted_sum(x, kernel, op.strides, ones, padding)
     return total / _counts(op, x.shape, padding)
+
+
+@implements(Pool, MOVED)
+def pool_and_relu(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
+    """Maximum pooling of what a ReLU would leave, with the ReLU behind it.
+
+    The largest of some values and zero, either way; the gradient too, for where a window has
+    nothing above zero none goes through.
+    """
+    return relu(pool_slices(op, weights, x))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

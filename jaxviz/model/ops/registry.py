@@ -24,6 +24,12 @@ Prepare = Callable[[Any, Mapping[str, Any]], dict[str, np.ndarray]]
 PrepareT = TypeVar("PrepareT", bound=Prepare)
 
 DIRECT = "direct"
+#: Of a batch norm whose factors the convolution before it has taken over.
+FOLDED = "folded"
+#: Of a ReLU whose result is kept for the gradient, instead of what went into it.
+KEPT = "result kept"
+#: Of a ReLU, and of the maximum pooling behind it that does its work on fewer values.
+MOVED = "relu moved"
 FORMS: dict[type[Op], dict[str, Form]] = {}
 PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 

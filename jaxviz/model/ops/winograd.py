@@ -31,7 +31,7 @@ WINOGRAD = "winograd"
 _TILE = 4
 _SIZE = _TILE + 2
 # Below this many multiplications per position the transforms cost more than they save.
-_LEAST_CHANNELS = 32 * 64
+_LEAST_CHANNELS = 32 * 32
 
 
 def _matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,0 +1,90 @@
+"""What neighbouring nodes can do for one another, exactly.
+
+A batch norm at inference multiplies and adds per channel, which the convolution before it
+can do with its weights. A maximum and a ReLU commute, and behind the pooling there is less
+to do. Both only where nobody else sees the value in between. And a ReLU whose result is in
+memory, for a convolution reads it there, need not be worked out again for its gradient.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxviz.model.ops.elementwise import knows_from_result
+from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED
+from jaxviz.model.ops.winograd import WINOGRAD
+from jaxviz.spec import Activation, BatchNorm, Conv, Dense, DepthwiseConv, ModelSpec, Node, Pool
+
+
+def neighbour_forms(
+    spec: ModelSpec, targets: Sequence[str], forms: Mapping[str, str]
+) -> dict[str, str]:
+    """The nodes upstream of the targets whose work a neighbour can do, with their forms.
+
+    Args:
+        spec: The architecture.
+        targets: Nodes whose values are asked for, and may be asked for before activation.
+        forms: The forms that were chosen node by node.
+    """
+    nodes = spec.upstream(targets)
+    consumers: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for name in node.inputs:
+            consumers[name].append(node)
+    found = {}
+    for node in nodes:
+        source = spec.by_name.get(node.inputs[0])
+        if source is not None and source.name not in targets and len(consumers[source.name]) == 1:
+            if isinstance(node.op, BatchNorm) and _can_fold(node.op, source):
+                found[node.name] = FOLDED
+            if _is_maximum(node.op) and source.op == Activation(function="relu"):
+                found[node.name] = found[source.name] = MOVED
+        if knows_from_result(node.op) and any(
+            _reads_memory(user, forms) for user in consumers[node.name]
+        ):
+            found[node.name] = KEPT
+    return found
+
+
+def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:
+    """Whether a node's input is in memory anyway, and not fused into the node's own loop."""
+    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) != WINOGRAD
+
+
+def folded_weights(
+    norm: Node, source: Node, weights: Mapping[str, Any], statistics: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The weights of a convolution that does a batch norm's work too; computed in float64.
+
+    Args:
+        norm: The batch norm.
+        source: The convolution before it.
+        weights: The convolution's, by role.
+        statistics: The batch norm's, by role.
+    """
+    assert isinstance(norm.op, BatchNorm)
+    found = {role: np.asarray(array, np.float64) for role, array in statistics.items()}
+    scale = found.get("gamma", 1.0) / np.sqrt(found["variance"] + norm.op.epsilon)
+    kernel = np.asarray(weights["kernel"])
+    if isinstance(source.op, DepthwiseConv):
+        spread = scale.reshape(kernel.shape[-2:])
+    else:
+        spread = scale
+    bias = np.asarray(weights.get("bias", 0.0), np.float64)
+    offset = (bias - found["mean"]) * scale + found.get("beta", 0.0)
+    return {
+        "kernel": (kernel * spread).astype(kernel.dtype),
+        "bias": offset.astype(kernel.dtype),
+    }
+
+
+def _can_fold(norm: BatchNorm, source: Node) -> bool:
+    return norm.axis == -1 and isinstance(source.op, (Conv, DepthwiseConv))
+
+
+def _is_maximum(op: Any) -> bool:
+    return isinstance(op, Pool) and op.kind == "max"

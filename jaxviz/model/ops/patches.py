@@ -1,0 +1,148 @@
+"""Convolution as one matrix product over patches, with its gradient as one product to planes.
+
+XLA's own convolution loses where an operand is thin: an image of three channels, a map of
+few positions and many channels, a strided 1×1. Laying out the patches (what a window sees at
+each position) costs memory traffic and makes one large product of it, which runs at the
+machine's full rate. The gradient is the transpose: one product gives what each element of
+the window has for its input positions (a plane each), and the planes are shifted and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial, reduce
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxviz.model.ops.conv import add_bias, conv, pad_amounts
+from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
+from jaxviz.spec import Conv, Shape
+
+PATCHES = "patches"
+# Up to so many channels a map is taken apart into planes, for a last axis that short leaves
+# vector units idle.
+THIN = 4
+
+
+@implements(Conv, PATCHES)
+def conv_patches(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    """Convolution of patches; groups are not taken apart."""
+    return add_bias(_convolve(op, x, weights["kernel"]), weights)
+
+
+def is_pointwise(op: Conv, shape: Shape) -> bool:
+    """Whether a convolution is a matrix product already, but for its stride."""
+    return op.groups == 1 and all(n == 1 for n in op.window)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(op: Conv, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    padding = pad_amounts(op, x.shape[1:-1])
+    sizes = window_counts(x.shape[1:-1], op.window, op.strides, op.dilation, padding)
+    x = pad_spatial(x, padding)
+    parts = [
+        window_slice(x, offset, op.strides, op.dilation, sizes) for offset in np.ndindex(*op.window)
+    ]
+    patches = parts[0]
+    if len(parts) > 1:
+        # The barrier keeps XLA from laying the patches out inside the product, element by element.
+        patches = lax.optimization_barrier(jnp.concatenate(parts, axis=-1))
+    return patches @ kernel.reshape(-1, op.filters)
+
+
+def _convolve_forward(op: Conv, x: jax.Array, kernel: jax.Array) -> Any:
+    return _convolve(op, x, kernel), (x, kernel)
+
+
+def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
+    x, kernel = kept
+    # To the kernel, as XLA has it: dropped where nobody asks for it.
+    plain = op.model_copy(update={"bias": False})
+    (to_kernel,) = jax.vjp(lambda k: conv(plain, {"kernel": k}, x), kernel)[1](cotangent)
+    return to_input(op, x.shape[1:-1], kernel, cotangent), to_kernel
+
+
+_convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def to_input(op: Conv, sizes: Ints, kernel: jax.Array, cotangent: jax.Array) -> jax.Array:
+    """The gradient of a convolution with respect to its input, of these spatial sizes."""
+    channels, taps = kernel.shape[-2], int(np.prod(op.window))
+    turned = kernel.reshape(taps * channels, op.filters).T
+    if taps > 1 and all(s == 1 for s in op.strides):
+        return _slide(op, sizes, turned, cotangent)
+    wide = cotangent @ turned
+    planes = [wide] if taps == 1 else list(lax.split(wide, [channels] * taps, axis=-1))
+    return _gather(op, sizes, planes)
+
+
+def _slide(op: Conv, sizes: Ints, turned: jax.Array, cotangent: jax.Array) -> jax.Array:
+    """Without a stride: the planes get a border, so that shifting is slicing."""
+    padding = pad_amounts(op, sizes)
+    reach = [(k - 1) * d for k, d in zip(op.window, op.dilation, strict=True)]
+    spread = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+    # The barrier keeps XLA from asking in every term where the border is.
+    wide = lax.optimization_barrier(pad_spatial(cotangent @ turned, spread))
+    channels, ones = turned.shape[-1] // int(np.prod(op.window)), (1,) * len(op.window)
+    return reduce(
+        jnp.add,
+        (
+            window_slice(
+                wide[..., number * channels : (number + 1) * channels],
+                tuple(k - 1 - o for k, o in zip(op.window, offset, strict=True)),
+                ones,
+                op.dilation,
+                sizes,
+            )
+            for number, offset in enumerate(np.ndindex(*op.window))
+        ),
+    )
+
+
+def _gather(op: Conv, sizes: Ints, planes: list[jax.Array]) -> jax.Array:
+    """The sum of planes, one per element of the window, shifted to where that element lay.
+
+    Args:
+        op: Whose window, stride and padding it is.
+        sizes: Spatial sizes of the result.
+        planes: Per element of the window an array [batch, *positions, channels].
+    """
+    padding: Pairs = pad_amounts(op, sizes)
+    counts = planes[0].shape[1:-1]
+    groups = tuple(-(-n // s) for n, s in zip(sizes, op.strides, strict=True))
+    phases = []
+    for phase in product(*(range(s) for s in op.strides)):
+        terms = []
+        for offset, plane in zip(np.ndindex(*op.window), planes, strict=True):
+            config = [(0, 0, 0)] * plane.ndim
+            reached = True
+            for axis, (p, o, d, s, (low, _)) in enumerate(
+                zip(phase, offset, op.dilation, op.strides, padding, strict=True)
+            ):
+                shift, rest = divmod(p + low - o * d, s)
+                reached &= rest == 0
+                config[1 + axis] = (-shift, groups[axis] - counts[axis] + shift, 0)
+            if reached:
+                terms.append(lax.pad(plane, jnp.zeros((), plane.dtype), config))
+        zero = jnp.zeros((len(planes[0]), *groups, planes[0].shape[-1]), planes[0].dtype)
+        phases.append(reduce(jnp.add, terms) if terms else zero)
+    if len(phases) == 1:
+        return phases[0]
+    return _interleave(phases, op.strides, sizes)
+
+
+def _interleave(phases: list[jax.Array], strides: Ints, sizes: Ints) -> jax.Array:
+    """Maps of each phase of the stride back in one map."""
+    batch, *groups, channels = phases[0].shape
+    rank = len(strides)
+    stacked = jnp.stack(phases).reshape(*strides, batch, *groups, channels)
+    order = [rank, *(n for axis in range(rank) for n in (rank + 1 + axis, axis)), 2 * rank + 1]
+    full = tuple(g * s for g, s in zip(groups, strides, strict=True))
+    whole = stacked.transpose(order).reshape(batch, *full, channels)
+    return lax.slice(whole, (0,) * whole.ndim, (batch, *sizes, channels))
