@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxviz.lanes import rarely_run
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
 from jaxviz.ranges import Units
@@ -52,7 +53,8 @@ class Assessor:
     ) -> None:
         self._params, self._chunk = params, chunk
         self._shape, self._units = network.shape, units
-        self._seen = jax.jit(partial(_seen, network, layer))
+        options = rarely_run(jax.default_backend())
+        self._seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
         if references is None:
             references = reference_images(network.shape, units)
         self._references = references

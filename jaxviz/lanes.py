@@ -50,6 +50,15 @@ class CompiledOnce:
             return result
 
 
+def rarely_run(platform: str) -> dict[str, int] | None:
+    """Compiler options for a program that is run once for many steps, to compile it sooner.
+
+    On a CPU half of a compile is LLVM's last optimisations, which no figure here was the
+    better for: the look at a unit takes as long without.
+    """
+    return {"xla_backend_optimization_level": 1} if platform == "cpu" else None
+
+
 def side_by_side(function: Callable[[Item, Event], Result], items: Sequence[Item]) -> list[Result]:
     """The results of a function for each item, all computed at the same time.
 

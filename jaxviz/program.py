@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State, View
-from jaxviz.lanes import CompiledOnce
+from jaxviz.lanes import CompiledOnce, rarely_run
 from jaxviz.model.graph import Params
 from jaxviz.model.ops.leaky import leaky_forms, with_leak
 from jaxviz.objectives import Network, Objective, Seen
@@ -78,13 +78,17 @@ class Program:
             "shape": shape,
         }
 
-        def compiled(stage: Callable[..., Any], *, donated: bool = False) -> Any:
+        def compiled(
+            stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
+        ) -> Any:
             donate = (1,) if donated else ()
-            return CompiledOnce(jax.jit(spread_units(stage, target.mesh), donate_argnums=donate))
+            options = rarely_run(target.platform) if rare else None
+            spread = spread_units(stage, target.mesh)
+            return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
 
         self.start: Callable[..., State] = compiled(self._vmapped("start", Ascent.start))
         self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
-        self.look: Callable[..., View] = compiled(self._vmapped("look", Ascent.look))
+        self.look: Callable[..., View] = compiled(self._vmapped("look", Ascent.look), rare=True)
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
         self.steps = compiled(partial(_repeat, step), donated=True)
