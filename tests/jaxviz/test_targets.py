@@ -142,6 +142,7 @@ def three_at_most(monkeypatch):
         return real(self, *arguments, **told)
 
     monkeypatch.setattr(Slots, "run", run)
+    monkeypatch.setattr("jaxviz.batch.lane_count", lambda platform: 1)
     return tried
 
 
