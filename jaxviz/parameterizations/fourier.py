@@ -99,7 +99,8 @@ def envelope(
         size: (height, width) of the image, in pixels.
         decay: Exponent of the fall with frequency.
         coarsest: Longest wavelength that it rises to; at most, and by default, the longer side.
-            The largest weight stays as it is, so that a step goes as far.
+            The product of the largest and the least weight stays as it is: what coarse detail
+            loses, fine detail gains.
 
     Returns:
         Positive weights on the half plane kept by `rfft2`; the largest are those of the
@@ -110,7 +111,7 @@ def envelope(
     """
     longest = min(max(size), coarsest or max(size))
     floor = np.maximum(frequencies(size), 1.0 / longest)
-    gain = np.sqrt(size[0] * size[1]) * (max(size) / longest) ** decay
+    gain = np.sqrt(size[0] * size[1]) * (max(size) / longest) ** (decay / 2)
     return (gain / floor**decay).astype(np.float32)
 
 

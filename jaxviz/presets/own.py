@@ -35,7 +35,7 @@ ROBUST = Preset(
     # Steps of one length along the gradient go where the unit looks; Adam's go everywhere.
     optimizer=OptimizerConfig(
         optimizer=Call(name="sgd"),
-        learning_rate=0.1,
+        learning_rate=0.12,
         gradient="rms",
         schedule=Call.parse("cosine_decay_schedule:decay_steps=steps,exponent=0.5"),
     ),

@@ -24,6 +24,11 @@ from jaxviz.parameterizations import AnyParameterization, Fourier, Pixel
 from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad
 
 
+#: Receptive field in pixels below which a picture's envelope rises no less: what a first layer
+#: sees is a few pixels, what people look at is more.
+_NARROWEST = 12
+
+
 class Preset(BaseModel):
     """A complete render configuration. It is data: it prints as JSON and stands in the manifest.
 
@@ -154,7 +159,7 @@ class Preset(BaseModel):
         made = self.override(transforms=tuple(transforms))
         latent = self.parameterization
         if isinstance(latent, Fourier) and latent.within_field and field is not None:
-            coarsest = float(max(2, min(field, side)))
+            coarsest = float(max(_NARROWEST, min(field, side)))
             made = made.override(parameterization=latent.model_copy(update={"coarsest": coarsest}))
         return made
 

@@ -46,7 +46,7 @@ def lucid_colours(x, temper=1.0):
 
 def fourier_image(latent, decay, gain=0.25, coarsest=SIZE):
     frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
-    scale = SIZE * SIZE**decay * np.minimum(1, 1 / np.maximum(frequency * coarsest, 1e-9)) ** decay
+    scale = SIZE / np.maximum(frequency, 1 / coarsest) ** decay * (SIZE / coarsest) ** (decay / 2)
     spectrum = (latent[0] + 1j * latent[1]) * scale
     return jnp.moveaxis(jnp.fft.irfft2(spectrum, s=(SIZE, SIZE)), 0, -1) * gain
 
@@ -73,8 +73,8 @@ def to_unit(name, latent):
     if name == "horama":
         image = standard(fourier_image(standard(latent), 1.5))
         return jax.nn.sigmoid(lucid_colours(image))
-    if name == "robust":  # conv1 sees three pixels
-        return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 0.75, coarsest=3), 0.75))
+    if name == "robust":  # conv1 sees three pixels, and twelve are the least
+        return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 0.75, coarsest=12), 0.75))
     return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 1.0)))
 
 
@@ -131,7 +131,7 @@ def update(name, gradient, memory, step):
     if name == "keras-vis":
         return rmsprop(gradient / np.sqrt((gradient**2).mean()), memory, 1.0, 0.95)
     if name == "robust":
-        rate = 0.1 * np.sqrt((1 + np.cos(np.pi * (step - 1) / STEPS)) / 2)
+        rate = 0.12 * np.sqrt((1 + np.cos(np.pi * (step - 1) / STEPS)) / 2)
         return rate * gradient / np.sqrt((gradient**2).mean()), None
     rate = {"captum": 0.025}.get(name, 0.05)
     if name in ("maco", "horama"):
