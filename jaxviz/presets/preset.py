@@ -23,7 +23,6 @@ from jaxviz.optimizers import OptimizerConfig
 from jaxviz.parameterizations import AnyParameterization, Fourier, Pixel
 from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad
 
-
 #: Receptive field in pixels below which a picture's envelope rises no less: what a first layer
 #: sees is a few pixels, what people look at is more.
 _NARROWEST = 12
