@@ -39,7 +39,7 @@ VARIABLE = "JAXVIZ_TUNING"
 #: Units in a call: no more than these are tried on a CPU.
 MOST = 16
 # Measured: as many units as keep the largest map within a core's reach of the caches.
-_MAP_BYTES = 4 << 20
+_MAP_BYTES = 5 << 20
 # Least and relative time that may be spent on the search.
 _SECONDS, _SHARE = 0.3, 0.05
 # How long each measurement lasts.
@@ -56,7 +56,7 @@ def first_guess(shapes: Mapping[str, Shape]) -> int:
 
     Example:
         >>> first_guess({"conv1": (96, 96, 64)})
-        1
+        2
         >>> first_guess({"conv5": (6, 6, 512)})
         16
     """
