@@ -26,11 +26,7 @@ def batch_normalization(call: LayerCall) -> Value:
     if type(axis) is not int:
         call.refuse(f"axis={axis!r} is not one axis")
     scale, center = bool(call.option("scale", True)), bool(call.option("center", True))
-    weights = {}
-    if scale:
-        weights["gamma"] = call.weight("gamma")
-    if center:
-        weights["beta"] = call.weight("beta")
+    weights = _factors(call, scale, center)
     weights["mean"] = call.weight("moving_mean", trainable=False)
     weights["variance"] = call.weight("moving_variance", trainable=False)
     op = BatchNorm(
@@ -38,6 +34,14 @@ def batch_normalization(call: LayerCall) -> Value:
         axis=call.input.axis(axis),
     )  # fmt: skip
     return call.emit(op, call.input, weights=weights)
+
+
+def _factors(call: LayerCall, scale: bool, center: bool) -> dict[str, str]:
+    """The learned factors and offsets, in Keras' order."""
+    weights = {"gamma": call.weight("gamma")} if scale else {}
+    if center:
+        weights["beta"] = call.weight("beta")
+    return weights
 
 
 @converts("LayerNormalization")
@@ -51,10 +55,7 @@ def layer_normalization(call: LayerCall) -> Value:
         axes=axes, epsilon=call.option("epsilon", 1e-3), scale=scale, center=center,
         subtract_mean=not rms,
     )  # fmt: skip
-    weights = {"gamma": call.weight("gamma")} if scale else {}
-    if center:
-        weights["beta"] = call.weight("beta")
-    return call.emit(op, value, weights=weights)
+    return call.emit(op, value, weights=_factors(call, scale, center))
 
 
 @converts("RMSNormalization")
@@ -119,10 +120,7 @@ def group_normalization(call: LayerCall) -> Value:
         groups=channels if groups == -1 else groups, scale=scale, center=center,
         epsilon=call.option("epsilon", 1e-3),
     )  # fmt: skip
-    weights = {"gamma": call.weight("gamma")} if scale else {}
-    if center:
-        weights["beta"] = call.weight("beta")
-    return call.emit(op, value, weights=weights)
+    return call.emit(op, value, weights=_factors(call, scale, center))
 
 
 @converts("Normalization")

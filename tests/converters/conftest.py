@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import converters
 from converters.verify import Report, verify
-
-#: A folder with the real networks; see test_real_models.py.
-MODELS = os.environ.get("JAXVIZ_MODELS")
 
 
 @pytest.fixture
@@ -64,11 +60,3 @@ def parity(randomised: Callable[[Any], Any]) -> Callable[..., Report]:
         return report
 
     return check
-
-
-@pytest.fixture
-def models() -> Path:
-    """The folder that JAXVIZ_MODELS names."""
-    if MODELS is None:
-        pytest.skip("JAXVIZ_MODELS does not name a folder with the real networks")
-    return Path(MODELS)

