@@ -59,6 +59,7 @@ def test_every_layer_of_a_trained_network(name: str) -> None:
     assert report.passed, str(report)
 
 
+@pytest.mark.filterwarnings("ignore:The initializer:UserWarning")
 def test_a_network_of_tensorflow_js() -> None:
     """Its weights go into Keras by their names, which is no way that converters knows."""
     tf_keras = pytest.importorskip("tf_keras")
