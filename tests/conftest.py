@@ -10,6 +10,9 @@ import hypothesis
 import jax
 import pytest
 
+# a script that puts another TensorFlow in place, not a module
+collect_ignore = ["specimens"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("JAXVIZ_TUNING", "off")  # a clock decides nothing in tests

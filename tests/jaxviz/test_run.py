@@ -129,7 +129,7 @@ def test_another_model_of_the_same_shape_is_refused(recipe, tmp_path):
 def test_nothing_is_written_when_the_settings_do_not_fit(recipe):
     for change, error in (
         ({"layers": ("conv9",)}, LayerError),
-        ({"channels": "0:99"}, LayerError),
+        ({"channels": "90:99"}, LayerError),
         ({"size": 1}, ImageSizeError),
     ):
         with pytest.raises(error):
