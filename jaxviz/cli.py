@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from jaxviz import __version__
+from jaxviz import __version__, interrupt
 from jaxviz.cli_bench import bench
 from jaxviz.cli_figures import COMMANDS
 from jaxviz.cli_options import atlas_recipe, range_options, recipe_options, weights_option
@@ -37,6 +37,7 @@ for _command in (*COMMANDS, bench, plan_command):
 
 def main() -> None:
     """Run the command line and exit."""
+    interrupt.listen()
     try:
         status = cli(standalone_mode=False)
     except JaxvizError as error:

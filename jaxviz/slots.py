@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxviz import interrupt
 from jaxviz.ascent import Help, State
 from jaxviz.lanes import side_by_side
 from jaxviz.program import Program
@@ -76,7 +77,7 @@ class Slots:
             ending: Set where the result is not wanted any more.
 
         Raises:
-            KeyboardInterrupt: If `ending` was set.
+            KeyboardInterrupt: If `ending` was set, or Ctrl-C was pressed.
         """
         preset, patience = self.program.preset, self.program.patience
         window = preset.stop.window if preset.stop else preset.steps
@@ -96,7 +97,7 @@ class Slots:
             assert state is not None
             current = jnp.asarray(channels[np.maximum(owner, 0)])
             for begin in range(0, stride, burst):
-                if ending is not None and ending.is_set():
+                if interrupt.seen() or (ending is not None and ending.is_set()):
                     raise KeyboardInterrupt
                 count = min(burst, stride - begin)
                 state = self.program.advance(self.params, state, current, count)
