@@ -210,6 +210,8 @@ def find_target(name: str | None) -> Target:
 def _tpus(name: str, kind: str, layout: str) -> tuple[Any, ...]:
     _need("libtpu", "tpu", name)
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # or it asks the network what it runs on
+    # a lock keeps two processes off a chip; where nothing is run, both may compile
+    os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
     options = {}
     if np.prod([int(n) for n in (layout or "1x1").split("x")]) == 1:
         layout, options = "1x1", {"chips_per_host_bounds": (1, 1, 1)}
