@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jaxviz.aligned import aligned
 from jaxviz.cli_options import atlas_recipe, recipe_options, weights_option
 from jaxviz.names import printable
 
@@ -64,14 +65,7 @@ def plan_table(plan: Plan) -> str:
     """A plan as aligned text, with the totals."""
     head = ("layer", "pictures", "size", "chunk", "memory", "MFLOP", "MB moved", "ms", "time")
     lines = [head, *map(_row, plan.layers)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    text = aligned(lines)
     pictures = sum(layer.pictures for layer in plan.layers)
     dtypes = " and ".join(dict.fromkeys(layer.dtype for layer in plan.layers))
     many = f"{plan.devices} × {plan.target}" if plan.devices > 1 else plan.target

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from jaxviz.aligned import aligned
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 
@@ -57,14 +58,7 @@ def layer_table(bundle: Bundle) -> str:
                 _times(row["receptive_field"], "all"),
             )
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            cell.rjust(width) if i in (3, 4) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    text = aligned(lines, left=(0, 1, 2, 5))
     total = sum(a.size for arrays in bundle.weights.values() for a in arrays.values())
     convolutions = len(bundle.spec.convolutions)
     text.append(f"{len(rows)} layers, {convolutions} of them convolutions, {total:,} parameters")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from jaxviz.aligned import aligned
 from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
 from jaxviz.status import Reason
 
@@ -104,14 +105,7 @@ def summary_table(layers: Sequence[LayerRecord]) -> str:
                 f"{entry.seconds:.1f} s",
             ]
         )
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    text = [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    text = aligned(lines)
     text.append("Measures are medians over the filters that are done or rescued.")
     text += _explained(layers)
     return "\n".join(text)

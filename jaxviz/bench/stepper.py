@@ -73,7 +73,7 @@ class Stepper:
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk, dtype=dtype)
         self.chunk: int = self.renderer.target.shared(self.renderer.chunk)
-        self.lanes: int = getattr(self.renderer, "lanes", 1)
+        self.lanes = self.renderer.lanes
         self.units = self.chunk * self.lanes
         self._program = self.renderer._program()
         self._params = self.renderer._params
@@ -91,7 +91,6 @@ class Stepper:
             images: Starting images in the network's units; the preset's where left out.
         """
         given = [None] * self.lanes if images is None else np.split(np.asarray(images), self.lanes)
-
         help = self._program.help((self.chunk,))
 
         def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
@@ -177,8 +176,7 @@ def tuned_chunk(
     renderer = LayerRenderer(
         model, layer, preset.model_copy(update={"replicates": 1}), size=size, dtype=dtype
     )
-    if hasattr(renderer, "tune"):
-        renderer.tune(renderer.units_in_layer)
+    renderer.tune(renderer.units_in_layer)
     return renderer.chunk
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from jaxviz.bench.document import BenchResult, Device, Row, read_result
 from jaxviz.bench.measure import Settings, bench, measure
 from jaxviz.bench.show import compare
 from jaxviz.bench.stepper import Stepper, responded
-from jaxviz.cli import main
 from jaxviz.errors import ConfigError
 from jaxviz.presets import get_preset
 from jaxviz.spec import Source
@@ -164,19 +162,6 @@ def test_what_differs_is_not_compared(other, message):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxviz", "bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
-
-    return invoke
-
-
-@pytest.fixture
 def model(tmp_path):
     return bundles.save(tiny_bundle(), tmp_path / "tiny.bundle")
 
@@ -184,21 +169,21 @@ def model(tmp_path):
 def test_command(run, model, tmp_path):
     fast = ("--preset", "keras-io", "--size", 16, "--seconds", 0.05, "--layers", "conv2")
     written, drawn = tmp_path / "a.json", tmp_path / "a.png"
-    code, out, _ = run(model, *fast, "--json", written, "--plot", drawn)
+    code, out, _ = run("bench", model, *fast, "--json", written, "--plot", drawn)
     assert code == 0
     assert re.search(r"conv2 +10 +16", out)
     assert "1 layers of 10 filters in float32" in out
     assert drawn.read_bytes().startswith(b"\x89PNG")
-    code, out, _ = run("--compare", written, written)
+    code, out, _ = run("bench", "--compare", written, written)
     assert code == 0
     assert "geometric mean B/A: 1.000 over 1 rows" in out
-    code, out, _ = run("--compare", written, written, "--json", "-")
+    code, out, _ = run("bench", "--compare", written, written, "--json", "-")
     assert json.loads(out)["geometric_mean"] == pytest.approx(1)
 
 
 def test_json_alone_on_standard_output(run, model):
     fast = ("--preset", "keras-io", "--size", 16, "--seconds", 0.05, "--layers", "conv1")
-    code, out, _ = run(model, *fast, "--chunks", "1,2", "--json", "-")
+    code, out, _ = run("bench", model, *fast, "--chunks", "1,2", "--json", "-")
     assert code == 0
     assert [r.chunk for r in BenchResult.model_validate_json(out).rows] == [1, 2]
 
@@ -223,7 +208,7 @@ def test_json_alone_on_standard_output(run, model):
 def test_mistakes(run, model, tmp_path, arguments, code, message):
     text = tmp_path / "text"
     text.write_text("{}")
-    found, out, err = run(*(a.format(model=model, text=text) for a in arguments))
+    found, out, err = run("bench", *(a.format(model=model, text=text) for a in arguments))
     assert (found, out) == (code, ""), err
     assert re.search(message, err), err
 

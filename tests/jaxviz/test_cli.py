@@ -9,26 +9,13 @@ import numpy as np
 import pytest
 
 from jaxviz import bundle as bundles
-from jaxviz.cli import cli, main
+from jaxviz.cli import cli
 from tests.jaxviz.tiny import tiny_bundle
 
 
 @pytest.fixture
 def model(tmp_path):
     return str(bundles.save(tiny_bundle(), tmp_path / "tiny.bundle"))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxviz", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
-
-    return invoke
 
 
 FAST = ("--preset", "keras-io", "--size", "16", "--steps", "1")

@@ -64,6 +64,14 @@ def fitted(changes, channels, size):
     if hasattr(objective, "image"):
         image = np.random.default_rng(1).uniform(0, 1, (size, size, channels)).astype(np.float32)
         changes = {**changes, "objective": objective.model_copy(update={"image": image})}
+    if getattr(objective, "channel", None) is not None:
+        # the one channel that it names may be closed everywhere in a network of random weights
+        before = {"layer": f"{objective.layer}/pre_activation"}
+        if getattr(objective, "position", None):
+            before["position"] = tuple(min(p, size - 1) for p in objective.position)
+        changes = {**changes, "objective": objective.model_copy(update=before)}
+    if getattr(objective, "leak", 0):  # closed units take some steps to open
+        changes = {**changes, "steps": 12}
     if isinstance(latent, Phase) and latent.spectrum == "natural" and channels == 5:
         latent = latent.model_copy(update={"spectrum": (1.0, 0.5, 0.2)})
         changes = {**changes, "parameterization": latent}

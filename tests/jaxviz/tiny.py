@@ -70,17 +70,18 @@ def random_weights(spec: ModelSpec, seed: int = 0) -> dict[str, dict[str, np.nda
     return weights
 
 
-def _conv(name: str, source: str, filters: int) -> tuple[Node, Node]:
-    before = f"{name}/pre_activation"
+def _conv(
+    name: str, source: str, filters: int, window: tuple[int, ...] = (3, 3)
+) -> tuple[Node, Node]:
+    before, ones = f"{name}/pre_activation", (1,) * len(window)
+    op = Conv(filters=filters, window=window, strides=ones, dilation=ones, padding="same")
     return (
         Node(
             name=before,
             layer=name,
             stage="pre_activation",
             inputs=(source,),
-            op=Conv(
-                filters=filters, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same"
-            ),
+            op=op,
             weights={"kernel": "kernel", "bias": "bias"},
         ),
         Node(name=name, layer=name, inputs=(before,), op=Activation(function="relu")),
@@ -90,34 +91,18 @@ def _conv(name: str, source: str, filters: int) -> tuple[Node, Node]:
 def signal_bundle(*, channels: int = 2, seed: int = 0, range_: InputRange | None = None) -> Bundle:
     """A network of one dimension: two convolutions along a signal, and a dense head."""
 
-    def conv(name: str, source: str, filters: int) -> tuple[Node, Node]:
-        before = f"{name}/pre_activation"
-        op = Conv(filters=filters, window=(5,), strides=(1,), dilation=(1,), padding="same")
-        weights = {"kernel": "kernel", "bias": "bias"}
-        return (
-            Node(
-                name=before,
-                layer=name,
-                stage="pre_activation",
-                inputs=(source,),
-                op=op,
-                weights=weights,
-            ),
-            Node(name=name, layer=name, inputs=(before,), op=Activation(function="relu")),
-        )
-
     spec = ModelSpec(
         name="signals",
         inputs=(InputSpec(name="signal", shape=(64, channels)),),
         nodes=(
-            *conv("conv1", "signal", 4),
+            *_conv("conv1", "signal", 4, window=(5,)),
             Node(
                 name="pool",
                 layer="pool",
                 inputs=("conv1",),
                 op=Pool(kind="max", window=(2,), strides=(2,), padding="valid"),
             ),
-            *conv("conv2", "pool", 6),
+            *_conv("conv2", "pool", 6, window=(5,)),
             Node(name="mean", layer="mean", inputs=("conv2",), op=GlobalPool(kind="average")),
             Node(
                 name="scores",

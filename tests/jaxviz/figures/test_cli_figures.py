@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -10,25 +9,11 @@ from PIL import Image
 
 import jaxviz
 from jaxviz import bundle as bundles
-from jaxviz.cli import main
 from jaxviz.spec import InputRange
 from tests.jaxviz.tiny import tiny_bundle
 
 GALAXY = str(jaxviz.example("galaxy_cnn.keras"))
 SPIRAL = str(jaxviz.example("galaxies/spiral_1.png"))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["jaxviz", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return exit_.value.code, captured.out, captured.err
-
-    return invoke
 
 
 @pytest.fixture
