@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +16,11 @@ from jaxviz import tuning
 from jaxviz.allocator import keep_freed_memory
 from jaxviz.ascent import Help
 from jaxviz.assess import Assessor
-from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
 from jaxviz.given import read_image
+from jaxviz.keys import unit_keys
 from jaxviz.lanes import lane_count
-from jaxviz.model import Model
 from jaxviz.model.lowerings import choose_forms, prepare_weights
 from jaxviz.model.select import plan_channel
 from jaxviz.objectives import Network, Neuron, Objective
@@ -38,8 +36,10 @@ from jaxviz.status import UnitStatus
 from jaxviz.targets import Target, present_target
 from jaxviz.transforms import size_after
 
-#: JAX's generator for every key; named in the manifest.
-PRNG = "threefry2x32"
+if TYPE_CHECKING:
+    from jaxviz.bundle import Bundle
+    from jaxviz.model import Model
+
 _DEVICE_CHUNK = 64
 # Units without a gradient that are tried again at once; elsewhere as many as any others.
 _RESCUE_CHUNK = {"cpu": 4}
@@ -270,8 +270,8 @@ class LayerRenderer:
         if self.dtype != "bfloat16" or self.fidelity is not None:
             return
         network = replace(self._network, forms={})
-        wide = self.target.placed(prepare_weights(self.spec, self._weights(), {}, self._targets),
-                                  split=False)  # fmt: skip
+        plain = prepare_weights(self.spec, self._model.arrays(), {}, self._targets)
+        wide = self.target.placed(plain, split=False)
         self.fidelity = compare(network, wide, self._params, self.layer, self.units)
         if not self.fidelity.close:
             self.dtype = "float32"
@@ -432,8 +432,11 @@ class LayerRenderer:
 
     @cached_property
     def _assessor(self) -> Assessor:
+        at_once = self.chunk
+        if self.target.platform == "cpu":  # whole layers, of which a step computes one channel
+            at_once = tuning.first_guess(self._check_seen(self.shape, self._targets))
         return Assessor(
-            self._network, self._params, self.layer, self.units, self.chunk, self._references
+            self._network, self._params, self.layer, self.units, at_once, self._references
         )
 
     def _judge(self, found: Finished) -> UInt8[np.ndarray, " unit"]:
@@ -491,11 +494,8 @@ class LayerRenderer:
         return self.target.placed(self._prepared(), split=False)
 
     def _prepared(self) -> Any:
-        prepared = prepare_weights(self.spec, self._weights(), self.forms, self._targets)
+        prepared = prepare_weights(self.spec, self._model.arrays(), self.forms, self._targets)
         return narrowed(prepared) if self.dtype == "bfloat16" else prepared
-
-    def _weights(self) -> Any:
-        return self._model.arrays() if isinstance(self._model, Model) else self._model.weights
 
     def lower(self, chunk: int) -> jax.stages.Lowered:
         """The step (where steps are looped, the loop) of a chunk, lowered for the target."""
@@ -506,14 +506,12 @@ class LayerRenderer:
 
         params = self.target.placed(jax.tree.map(abstract, self._prepared()), split=False)
 
-        def begin(params: Any) -> Any:
-            numbers = np.zeros(chunk, np.int32)
-            keys = unit_keys(0, self.layer, jnp.asarray(numbers))
-            slots = Slots(program, params, chunk)
-            channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
-            return program.start(params, keys, helps), jnp.asarray(channels)
-
-        state, channels = self.target.placed(jax.eval_shape(begin, params), split=True)
+        numbers = np.zeros(chunk, np.int32)
+        keys = unit_keys(0, self.layer, jnp.asarray(numbers))
+        slots = Slots(program, params, chunk)
+        channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
+        state = program.start.eval_shape(params, keys, helps)
+        state, channels = self.target.placed((state, abstract(channels)), split=True)
         if not self.target.looped:
             return program.step.lower(params, state, channels)
         count = self.target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
@@ -542,18 +540,3 @@ class LayerRenderer:
 def _side(shape: tuple[int, ...]) -> int:
     """The shorter side of an image; a signal has one."""
     return max(shape[:2]) if shape[0] == 1 else min(shape[:2])
-
-
-def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) -> jax.Array:
-    """One key per unit: a function of seed, layer name, channel and replicate alone.
-
-    Args:
-        seed: Any integer.
-        layer: The layer's name; a stable digest of it is folded in.
-        channels: [unit] channel numbers.
-        replicate: Which of several attempts.
-    """
-    digest = int.from_bytes(hashlib.sha256(layer.encode()).digest()[:4], "big")
-    key = jax.random.key(seed, impl=PRNG)
-    key = jax.random.fold_in(jax.random.fold_in(key, digest), replicate)
-    return jax.vmap(partial(jax.random.fold_in, key))(channels)

@@ -66,6 +66,10 @@ class Bundle:
                 digest.update(np.ascontiguousarray(array, np.float32).tobytes())
         return digest.hexdigest()
 
+    def arrays(self) -> Weights:
+        """The weights by layer and name, as `Model.arrays` gives them."""
+        return self.weights
+
     def with_spec(self, **changes: Any) -> Bundle:
         """The same model with parts of its spec replaced (its range, its labels, …)."""
         fields = {name: getattr(self.spec, name) for name in type(self.spec).model_fields}

@@ -37,7 +37,7 @@ class CompiledOnce:
     """
 
     def __init__(self, function: Any) -> None:
-        self.lower = function.lower
+        self.lower, self.eval_shape = function.lower, function.eval_shape
         self._function, self._lock, self._ready = function, Lock(), False
 
     def __call__(self, *arguments: Any) -> Any:
@@ -48,15 +48,6 @@ class CompiledOnce:
             result = self._function(*arguments)
             self._ready = True
             return result
-
-
-def rarely_run(platform: str) -> dict[str, int] | None:
-    """Compiler options for a program that is run once for many steps, to compile it sooner.
-
-    On a CPU half of a compile is LLVM's last optimisations, which no figure here was the
-    better for: the look at a unit takes as long without.
-    """
-    return {"xla_backend_optimization_level": 1} if platform == "cpu" else None
 
 
 def side_by_side(function: Callable[[Item, Event], Result], items: Sequence[Item]) -> list[Result]:

@@ -15,11 +15,12 @@ import jax
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.errors import MemoryLimitError
 from jaxviz.fit import fitting_chunk
 from jaxviz.hlo import moved_bytes
+from jaxviz.keys import unit_keys
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.run import prepare
 from jaxviz.slots import Slots

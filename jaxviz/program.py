@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State, View
-from jaxviz.lanes import CompiledOnce, rarely_run
+from jaxviz.compiler import often_run, rarely_run
+from jaxviz.lanes import CompiledOnce
 from jaxviz.model.graph import Params
 from jaxviz.model.ops.leaky import leaky_forms, with_leak
 from jaxviz.objectives import Network, Objective, Seen
@@ -57,6 +58,9 @@ class Program:
         self.helped = rescue or preset.redirect > 0
         #: Steps after which a unit without a gradient is given up.
         self.patience = _PATIENCE if rescue else None
+        # elsewhere units that come one by one cost more than the dead ones that make room
+        if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
+            self.patience = _PATIENCE
         if self.helped:
             network = replace(network, forms=leaky_forms(network.spec, network.forms))
         self._network, self._layer, self._traces = network, layer, traces
@@ -82,11 +86,11 @@ class Program:
             stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
         ) -> Any:
             donate = (1,) if donated else ()
-            options = rarely_run(target.platform) if rare else None
+            options = (rarely_run if rare else often_run)(target.platform)
             spread = spread_units(stage, target.mesh)
             return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
 
-        self.start: Callable[..., State] = compiled(self._vmapped("start", Ascent.start))
+        self.start: CompiledOnce = compiled(self._vmapped("start", Ascent.start), rare=True)
         self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
         self.look: Callable[..., View] = compiled(self._vmapped("look", Ascent.look), rare=True)
         step = self._vmapped("step", Ascent.step)

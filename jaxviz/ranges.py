@@ -107,7 +107,7 @@ class Units:
             return jnp.asarray(image)
         scale, offset = self._affine()
         if self.network.order == "bgr":
-            image = jnp.flip(image, axis=-1)
+            image = image[..., ::-1]
         return image * scale + offset
 
     def from_network(self, raw: jax.Array | np.ndarray) -> jax.Array:
@@ -116,7 +116,7 @@ class Units:
             return jnp.asarray(raw)
         scale, offset = self._affine()
         image = (raw - offset) / scale
-        return jnp.flip(image, axis=-1) if self.network.order == "bgr" else image
+        return image[..., ::-1] if self.network.order == "bgr" else image
 
     def to_display(self, raw: jax.Array | np.ndarray) -> jax.Array:
         """In the network's units -> 0 (black) to 1 (white), not clipped, channels as RGB."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 import numpy as np
 
-from jaxviz.bundle import Bundle
-from jaxviz.model import Model
 from jaxviz.model.bounds import channel_bounds
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units
 from jaxviz.slots import Finished
 from jaxviz.status import Reason, UnitStatus
+
+if TYPE_CHECKING:
+    from jaxviz.bundle import Bundle
+    from jaxviz.model import Model
 
 #: Steps whose gradients pass through closed activations, as in lucid's `redirected_relu`.
 _LEAKY_STEPS = 16
@@ -104,8 +107,7 @@ def retry(
 def unreachable(model: Model | Bundle, network: Network, layer: str, units: Units) -> np.ndarray:
     """[channels]: which units no image in the input range can make fire, as far as is proven."""
     before = network.before(layer)
-    spec = network.spec
-    weights: Any = model.weights if isinstance(model, Bundle) else model.arrays()
+    spec, weights = network.spec, jax.tree.map(np.asarray, model.arrays())
     if before is None:
         return np.zeros(0, bool)
     ends = [

@@ -16,10 +16,11 @@ import numpy as np
 
 from jaxviz import __version__
 from jaxviz.atlas import AtlasWriter, LayerPlan
-from jaxviz.batch import PRNG, LayerRenderer, Render
+from jaxviz.batch import LayerRenderer, Render
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 from jaxviz.given import GivenImages, coloured
+from jaxviz.keys import PRNG
 from jaxviz.loading import load_bundle
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units, known_range
@@ -311,4 +312,5 @@ def use_compile_cache() -> None:
     if jax.config.values["jax_compilation_cache_dir"] is None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "jaxviz" / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        # small ones too: an atlas has dozens, and finding one takes no time
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)

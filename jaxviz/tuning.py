@@ -3,9 +3,10 @@
 The rule (`first_guess`) is right within a factor of two, and that factor can be worth half
 the time: too many units fall out of the caches, too few read the weights too often. So
 before a layer's first unit a few steps are timed, and its neighbours tried for as long as
-that pays: all of it takes no more than a twentieth of what the layer will, or a few tenths
-of a second. What was found is kept by machine, network, layer and recipe, so that the next
-run of the same finds it at once. `JAXVIZ_TUNING=off` leaves the rule's answer as it is.
+that pays: all of it takes no more than a twentieth of what the layer will, so that a layer
+of seconds is not searched at all. What was found is kept by machine, network, layer and
+recipe, so that the next run of the same finds it at once. `JAXVIZ_TUNING=off` leaves the
+rule's answer as it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.errors import ConfigError
+from jaxviz.keys import PRNG
 from jaxviz.lanes import side_by_side
 from jaxviz.slots import Slots
 from jaxviz.spec import Shape
@@ -40,8 +42,8 @@ VARIABLE = "JAXVIZ_TUNING"
 MOST = 16
 # Measured: as many units as keep the largest map within a core's reach of the caches.
 _MAP_BYTES = 5 << 20
-# Least and relative time that may be spent on the search.
-_SECONDS, _SHARE = 0.3, 0.05
+# Time that may be spent on the search, relative to what the layer takes.
+_SHARE = 0.05
 # How long each measurement lasts.
 _TIMED_SECONDS = 0.06
 # A neighbour is taken for a gain above what the clock's noise is.
@@ -138,18 +140,23 @@ def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
         return min(known, most)
 
     def seconds(pace: float) -> float:
-        return max(_SECONDS, _SHARE * pace * units * renderer.preset.steps)
+        return _SHARE * pace * units * renderer.preset.steps
 
-    found = search(min(renderer.chunk, most), most, partial(_pace, renderer), seconds)
+    guess, began = min(renderer.chunk, most), time.perf_counter()
+    rough = _pace(renderer, guess, lasting=0)  # compiles what is needed in any case
+    if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
+        return guess
+    found = search(guess, most, partial(_pace, renderer), seconds)
     if found.complete and most == MOST:
         memory.keep(found.chunk)
     return found.chunk
 
 
-def _pace(renderer: LayerRenderer, chunk: int) -> float:
+def _pace(renderer: LayerRenderer, chunk: int, lasting: float = _TIMED_SECONDS) -> float:
     """Seconds per unit and step with so many units in a call, all lanes at work."""
     program, params = renderer._program(), renderer._params
-    keys = jax.random.split(jax.random.key(0), chunk)
+    data = np.arange(2 * chunk, dtype=np.uint32).reshape(chunk, 2)
+    keys = jax.random.wrap_key_data(jnp.asarray(data), impl=PRNG)
     channels, own, _, helps = Slots(program, params, chunk).replicated(
         np.arange(chunk) % renderer.units_in_layer, keys, None, None
     )
@@ -166,8 +173,10 @@ def _pace(renderer: LayerRenderer, chunk: int) -> float:
         return max(side_by_side(run, [count] * renderer.lanes)) / count
 
     once = min(pace(1), pace(2))  # the first compiles
-    count = max(1, round(_TIMED_SECONDS / once))
-    return min(pace(count), pace(count)) / (chunk * renderer.lanes)
+    if once < lasting:
+        count = round(lasting / once)
+        once = min(pace(count), pace(count))
+    return once / (chunk * renderer.lanes)
 
 
 class Memory:

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxviz.ascent import State
-from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import Bundle
+from jaxviz.keys import unit_keys
 from jaxviz.model import Model
 from jaxviz.precision import Dtype
 from jaxviz.presets import Preset

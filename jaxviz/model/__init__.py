@@ -1,5 +1,19 @@
-"""The Flax model: runs a spec's graph to any of its layers."""
+"""The network: runs a spec's graph to any of its layers; `Model` is the Flax module of it."""
 
-from jaxviz.model.graph import Model, node_weights, run
+from typing import TYPE_CHECKING, Any
+
+from jaxviz.model.graph import node_weights, run
+
+if TYPE_CHECKING:
+    from jaxviz.model.module import Model
 
 __all__ = ["Model", "node_weights", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Model":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Flax takes a quarter of a second to import, and an atlas never needs it
+    from jaxviz.model.module import Model
+
+    return Model

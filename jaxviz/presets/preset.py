@@ -162,6 +162,20 @@ class Preset(BaseModel):
             made = made.override(parameterization=latent.model_copy(update={"coarsest": coarsest}))
         return made
 
+    @property
+    def stays_without_gradient(self) -> bool:
+        """Whether a picture that has no gradient at first never has one: nothing is drawn at
+        random, the objective is the same from first to last, and only gradients move it.
+
+        Example:
+            >>> from jaxviz import PRESETS
+            >>> PRESETS["keras-io"].stays_without_gradient, PRESETS["lucid"].stays_without_gradient
+            (True, False)
+        """
+        changing = any(getattr(p, "trim_until", 1.0) < 1 for p in self.objective.parts())
+        drawn = self.transforms or changing or self.redirect
+        return not drawn and self.optimizer.optimizer.name in _MOVED_BY_GRADIENTS
+
     def fields_text(self) -> str:
         """Every field on a line of its own, as `change` takes it."""
         lines: list[str] = []
@@ -176,6 +190,10 @@ class Preset(BaseModel):
             raise ConfigError(
                 f"preset {self.name!r} cannot be changed so", details=details
             ) from error
+
+
+#: Optimizers that leave a picture where it is while its gradient is zero, from the first step.
+_MOVED_BY_GRADIENTS = {"sgd", "adam", "rmsprop", "adagrad"}
 
 
 def _problem(where: tuple[Any, ...], message: str) -> str:

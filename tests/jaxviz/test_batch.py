@@ -6,8 +6,9 @@ import pytest
 
 import jaxviz
 from jaxviz.atlas import UnitStatus
-from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.batch import LayerRenderer
 from jaxviz.errors import ConfigError, ImageSizeError, LayerError
+from jaxviz.keys import unit_keys
 from jaxviz.presets import PRESETS
 from tests.jaxviz.tiny import tiny_bundle
 

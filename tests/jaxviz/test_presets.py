@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.batch import LayerRenderer
 from jaxviz.errors import ConfigError
+from jaxviz.keys import unit_keys
 from jaxviz.presets import DEFAULT_PRESET, PRESETS, get_preset
 from jaxviz.spec import InputRange
 from tests.jaxviz.test_contract import settled

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from jaxviz.atlas import open_atlas
-from jaxviz.batch import LayerRenderer, unit_keys
+from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import save
 from jaxviz.errors import ConfigError, MemoryLimitError
 from jaxviz.fit import with_fewer_units
+from jaxviz.keys import unit_keys
 from jaxviz.presets import get_preset
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.run import make_atlas
