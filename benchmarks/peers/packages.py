@@ -6,10 +6,10 @@ have that comes nearest: jitter and scale, Adam, and lucent's Fourier image.
 """
 
 import os
-import sys
 
 import numpy as np
 from frameworks import RATE, batches, keras_model, middle, trim, use_threads
+from lucent_parts import import_lucent
 from worker import Parts
 
 
@@ -48,28 +48,9 @@ def tf_keras_vis(cell, images, channels, batch):
     return Parts(states, advance, np.asarray, len(parts[0][0]))
 
 
-def _import_lucent():
-    import torch
-
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        # A torchvision built for CUDA beside a PyTorch that is not lacks operators that it
-        # describes when it is imported; lucent uses none of them.
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        global _operators
-        _operators = torch.library.Library("torchvision", "FRAGMENT")
-        for name in ("nms", "qnms"):
-            _operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    from lucent.optvis import objectives, param, render, transform
-
-    return torch, objectives, param, render, transform
-
-
 def torch_lucent(cell, images, channels, batch):
     """`render_vis` with a sum of channel objectives, on Keras 3's PyTorch modules."""
-    torch, objectives, param, render, transform = _import_lucent()
+    torch, objectives, param, render, transform = import_lucent()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     model = keras_model(cell)
     model.eval()
