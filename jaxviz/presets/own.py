@@ -6,7 +6,7 @@ from jaxviz.display import Display
 from jaxviz.objectives import Channel
 from jaxviz.optimizers import Call, OptimizerConfig
 from jaxviz.parameterizations import Fourier
-from jaxviz.presets.preset import Preset
+from jaxviz.presets.preset import Preset, Texture
 from jaxviz.transforms import Jitter, Scale
 
 #: Share of the ascent that looks for a shape; the rest works it out where it is.
@@ -39,6 +39,8 @@ ROBUST = Preset(
         gradient="rms",
         schedule=Call.parse("cosine_decay_schedule:decay_steps=steps,exponent=0.5"),
     ),
+    # What lies in the picture many times is found at once, wherever it lies.
+    texture=Texture(share=0.5, search=1 / 3, step=1.5),
     rescue=True,
     display=Display(method="range"),
 )

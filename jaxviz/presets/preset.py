@@ -21,11 +21,31 @@ from jaxviz.errors import ConfigError, nearest
 from jaxviz.objectives import AnyObjective, Channel
 from jaxviz.optimizers import OptimizerConfig
 from jaxviz.parameterizations import AnyParameterization, Fourier, Pixel
-from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad
+from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad, Scale
 
 #: Receptive field in pixels below which a picture's envelope rises no less: what a first layer
 #: sees is a few pixels, what people look at is more.
 _NARROWEST = 12
+
+
+class Texture(BaseModel):
+    """How pictures are made of a layer that sees but a small part of them.
+
+    What such a unit looks for lies everywhere in its picture, many times over: it need not be
+    looked for long, nor in several sizes. It is fine, and of a step along the gradient, whose
+    length is of all frequencies together, fine detail gets less.
+
+    Attributes:
+        share: The receptive field, as a share of the picture's side, up to which it is one.
+        search: What is left of the share of the ascent over which a jitter dies away, and that
+            the border does not count in. Other transforms that fade are left out.
+        step: What the learning rate is multiplied with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    share: float = Field(gt=0, le=1)
+    search: float = Field(default=1.0, gt=0, le=1)
+    step: float = Field(default=1.0, gt=0)
 
 
 class Preset(BaseModel):
@@ -49,6 +69,7 @@ class Preset(BaseModel):
         replicates: Pictures of each unit, made together from different starts; an objective
             with `diversity` in it makes them differ.
         optimizer: How the latent is updated.
+        texture: What is different for layers that see but a small part of the picture.
         redirect: Steps at the start whose gradients pass through closed activations.
         stop: When a unit counts as converged; None takes all steps.
         keep: Whether the result is the last iterate or the best.
@@ -71,6 +92,7 @@ class Preset(BaseModel):
     draws: PositiveInt = 1
     replicates: PositiveInt = 1
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
+    texture: Texture | None = None
     redirect: NonNegativeInt = 0
     stop: Stop | None = None
     keep: Literal["last", "best"] = "last"
@@ -156,6 +178,8 @@ class Preset(BaseModel):
                 transform = transform.model_copy(update={"amount": amount})
             transforms.append(transform)
         made = self.override(transforms=tuple(transforms))
+        if self.texture and field is not None and field <= self.texture.share * side:
+            made = made._of_texture(self.texture)
         latent = self.parameterization
         if isinstance(latent, Fourier) and latent.within_field and field is not None:
             coarsest = float(max(_NARROWEST, min(field, side)))
@@ -175,6 +199,22 @@ class Preset(BaseModel):
         changing = any(getattr(p, "trim_until", 1.0) < 1 for p in self.objective.parts())
         drawn = self.transforms or changing or self.redirect
         return not drawn and self.optimizer.optimizer.name in _MOVED_BY_GRADIENTS
+
+    def _of_texture(self, texture: Texture) -> Preset:
+        transforms: list[AnyTransform] = []
+        for transform in self.transforms:
+            if isinstance(transform, Jitter):
+                fade = transform.fade * texture.search
+                transforms.append(transform.model_copy(update={"fade": fade}))
+            elif not (isinstance(transform, Scale) and transform.fade):
+                transforms.append(transform)
+        objective, optimizer = self.objective, self.optimizer
+        if isinstance(objective, Channel) and objective.trim_until < 1:
+            until = objective.trim_until * texture.search
+            objective = objective.model_copy(update={"trim_until": until})
+        rate = {"learning_rate": optimizer.learning_rate * texture.step}
+        optimizer = optimizer.model_copy(update=rate)
+        return self.override(transforms=tuple(transforms), objective=objective, optimizer=optimizer)
 
     def fields_text(self) -> str:
         """Every field on a line of its own, as `change` takes it."""
