@@ -53,13 +53,14 @@ class Assessor:
     ) -> None:
         self._params, self._chunk = params, chunk
         self._shape, self._units = network.shape, units
+        self._given = references
         options = rarely_run(jax.default_backend())
         self._seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
-        if references is None:
-            references = reference_images(network.shape, units)
-        self._references = references
-        #: [image, channels]: what every unit does on every reference image.
-        self.reference, self._peaks = self._measured(references)
+
+    def lowered(self, params: Any) -> jax.stages.Lowered:
+        """The program, for weights of which only the shapes are given."""
+        images = jax.ShapeDtypeStruct((self._chunk, *self._shape), jnp.float32)
+        return self._seen.lower(params, images)
 
     def activations(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """Mean of every channel over every image's map."""
@@ -80,10 +81,25 @@ class Assessor:
         return images[order[rank % len(order)]]
 
     @cached_property
+    def _references(self) -> np.ndarray:
+        return reference_images(self._shape, self._units) if self._given is None else self._given
+
+    @property
+    def reference(self) -> Float[np.ndarray, "image channels"]:
+        """What every unit does on every reference image."""
+        return self._on_references[0]
+
+    @cached_property
+    def _on_references(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._measured(self._references)
+
+    @cached_property
     def _starts(self) -> tuple[np.ndarray, np.ndarray]:
         plain = plain_images(self._shape, self._units)
         peaks = self._measured(plain)[1]
-        return np.concatenate([self._references, plain]), np.concatenate([self._peaks, peaks])
+        return np.concatenate([self._references, plain]), np.concatenate(
+            [self._on_references[1], peaks]
+        )
 
     def _measured(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         results = []

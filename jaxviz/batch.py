@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -499,23 +500,37 @@ class LayerRenderer:
 
     def lower(self, chunk: int) -> jax.stages.Lowered:
         """The step (where steps are looped, the loop) of a chunk, lowered for the target."""
-        program, chunk = self._program(), self.target.shared(chunk)
+        return self._program().lowered("step", *self._abstract(chunk))
 
-        def abstract(array: Any) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+    def compile(self, units: int, ending: Event) -> None:
+        """Compile what `render_chunk` is going to call, so that it need not wait for it.
 
-        params = self.target.placed(jax.tree.map(abstract, self._prepared()), split=False)
+        Args:
+            units: How many there will be.
+            ending: Set where it is not wanted any more.
+        """
+        self.settle()
+        chunk = tuning.likely_chunk(self, units) if self._tunes else self.chunk
+        abstract = self._abstract(chunk)
+        for stage in ("step", "start", "look"):
+            if ending.is_set():
+                return
+            self._program().lowered(stage, *abstract).compile()
+        if self._measure and not ending.is_set():
+            self._assessor.lowered(abstract[0]).compile()
 
-        numbers = np.zeros(chunk, np.int32)
-        keys = unit_keys(0, self.layer, jnp.asarray(numbers))
-        slots = Slots(program, params, chunk)
-        channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
-        state = program.start.eval_shape(params, keys, helps)
-        state, channels = self.target.placed((state, abstract(channels)), split=True)
-        if not self.target.looped:
-            return program.step.lower(params, state, channels)
-        count = self.target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
-        return program.steps.lower(params, state, channels, count)
+    def _abstract(self, chunk: int) -> tuple[Any, ...]:
+        """Shapes of weights, keys, helps and channels of a chunk, on the target's devices."""
+
+        def begin() -> Any:
+            numbers = np.zeros(self.target.shared(chunk), np.int32)
+            keys = unit_keys(0, self.layer, jnp.asarray(numbers))
+            slots = Slots(self._program(), None, len(numbers))
+            channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
+            return keys, helps, jnp.asarray(channels)
+
+        params = self.target.placed(jax.tree.map(_shape_of, self._prepared()), split=False)
+        return params, *self.target.placed(jax.eval_shape(begin), split=True)
 
     @property
     def _network(self) -> Network:
@@ -535,6 +550,10 @@ class LayerRenderer:
                 rescue,
             )
         return self._programs[rescue]
+
+
+def _shape_of(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
 
 
 def _side(shape: tuple[int, ...]) -> int:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.ascent import Ascent, Help, State, View
+from jaxviz.ascent import Ascent, Help, State
 from jaxviz.compiler import often_run, rarely_run
 from jaxviz.lanes import CompiledOnce
 from jaxviz.model.graph import Params
@@ -92,7 +92,7 @@ class Program:
 
         self.start: CompiledOnce = compiled(self._vmapped("start", Ascent.start), rare=True)
         self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
-        self.look: Callable[..., View] = compiled(self._vmapped("look", Ascent.look), rare=True)
+        self.look: CompiledOnce = compiled(self._vmapped("look", Ascent.look), rare=True)
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
         self.steps = compiled(partial(_repeat, step), donated=True)
@@ -103,6 +103,27 @@ class Program:
         if not self.helped:
             return ()
         return Help(jnp.full(units, self.preset.redirect), jnp.zeros(units))
+
+    def lowered(
+        self, stage: str, params: Params, keys: Any, helps: Any, channels: Any
+    ) -> jax.stages.Lowered:
+        """One stage for arrays of which only the shapes are given.
+
+        Args:
+            stage: `start`, `step` (where steps are looped, the loop) or `look`.
+            params: The network's weights.
+            keys: [unit] of all units of the chunk.
+            helps: [unit] how they are helped.
+            channels: [unit] channel numbers.
+        """
+        if stage == "start":
+            return self.start.lower(params, keys, helps)
+        state = self.start.eval_shape(params, keys, helps)
+        state = self._target.placed(state, split=True)
+        if stage == "step" and self._target.looped:
+            count = self._target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
+            return self.steps.lower(params, state, channels, count)
+        return {"step": self.step, "look": self.look}[stage].lower(params, state, channels)
 
     def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
         """So many steps of every unit that is not finished.

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxviz import __version__
+from jaxviz.ahead import Ahead, spare_threads
 from jaxviz.atlas import AtlasWriter, LayerPlan
 from jaxviz.batch import LayerRenderer, Render
 from jaxviz.bundle import Bundle
@@ -215,20 +216,41 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
         total = sum(len(p.channels) for p in atlas.layers)
         reporter.start(path, atlas.layers, total - sum(missing.values()))
         reports = []
-        for plan, renderer in zip(atlas.layers, job.renderers, strict=True):
-            reporter.layer(plan.name)
-            reports.append(_make_layer(atlas, plan, renderer, recipe.seed, reporter))
-            reporter.finish(reports[-1])
+        threads = spare_threads(job.renderers[0].lanes)
+        with Ahead(_unfinished(atlas, job.renderers), threads) as ahead:
+            for plan, renderer in zip(atlas.layers, job.renderers, strict=True):
+                reporter.layer(plan.name)
+                reports.append(_make_layer(atlas, plan, renderer, ahead, recipe.seed, reporter))
+                reporter.finish(reports[-1])
     return AtlasReport(path, tuple(reports))
 
 
+def _unfinished(
+    atlas: AtlasWriter, renderers: Sequence[LayerRenderer]
+) -> list[tuple[LayerRenderer, int]]:
+    """The layers that have something to make, as they were begun, and how many units."""
+    found = []
+    for plan, renderer in zip(atlas.layers, renderers, strict=True):
+        renderer.restore(dict(plan.compute))
+        if atlas.pending(plan.name):
+            found.append((renderer, len(plan.channels) // renderer.preset.replicates))
+    return found
+
+
 def _make_layer(
-    atlas: AtlasWriter, plan: LayerPlan, renderer: LayerRenderer, seed: int, reporter: Reporter
+    atlas: AtlasWriter,
+    plan: LayerPlan,
+    renderer: LayerRenderer,
+    ahead: Ahead,
+    seed: int,
+    reporter: Reporter,
 ) -> LayerReport:
     begin = time.perf_counter()
-    renderer.restore(dict(plan.compute))
-    renderer.tune(len(plan.channels) // renderer.preset.replicates)
-    atlas.record_compute(plan.name, renderer.compute)
+    if atlas.pending(plan.name):
+        ahead.wait(renderer)
+        renderer.tune(len(plan.channels) // renderer.preset.replicates)
+        atlas.record_compute(plan.name, renderer.compute)
+        ahead.go_on()  # only now, for it would be in the way of what is measured
     for units in atlas.pending(plan.name):
         # with several replicates a filter has as many units, one after the other
         channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]

@@ -122,10 +122,38 @@ def allowed() -> bool:
     return asked == "on"
 
 
+def likely_chunk(renderer: LayerRenderer, units: int) -> int:
+    """Units in a call that `tuned_chunk` will begin with."""
+    known = _memory(renderer).recall()
+    return min(renderer.chunk if known is None else known, _most(renderer, units))
+
+
 def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
     """Units in a call for a layer of so many, from memory or by measuring its own steps."""
-    most = min(MOST, -(-units // renderer.lanes))
-    memory = Memory(
+    memory, most = _memory(renderer), _most(renderer, units)
+    guess = likely_chunk(renderer, units)
+    if memory.recall() is not None:
+        return guess
+
+    def seconds(pace: float) -> float:
+        return _SHARE * pace * units * renderer.preset.steps
+
+    began = time.perf_counter()
+    rough = _pace(renderer, guess, lasting=0)  # compiles what is needed in any case
+    if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
+        return guess
+    found = search(guess, most, partial(_pace, renderer), seconds)
+    if found.complete and most == MOST:
+        memory.keep(found.chunk)
+    return found.chunk
+
+
+def _most(renderer: LayerRenderer, units: int) -> int:
+    return min(MOST, -(-units // renderer.lanes))
+
+
+def _memory(renderer: LayerRenderer) -> Memory:
+    return Memory(
         {
             "model": renderer.spec.digest,
             "layer": renderer.layer,
@@ -135,21 +163,6 @@ def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
             "lanes": renderer.lanes,
         }
     )
-    known = memory.recall()
-    if known is not None:
-        return min(known, most)
-
-    def seconds(pace: float) -> float:
-        return _SHARE * pace * units * renderer.preset.steps
-
-    guess, began = min(renderer.chunk, most), time.perf_counter()
-    rough = _pace(renderer, guess, lasting=0)  # compiles what is needed in any case
-    if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
-        return guess
-    found = search(guess, most, partial(_pace, renderer), seconds)
-    if found.complete and most == MOST:
-        memory.keep(found.chunk)
-    return found.chunk
 
 
 def _pace(renderer: LayerRenderer, chunk: int, lasting: float = _TIMED_SECONDS) -> float:

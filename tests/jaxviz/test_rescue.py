@@ -66,6 +66,20 @@ def test_dead_units_are_rescued_or_proven_unreachable(bundle):
     np.testing.assert_array_equal(tried.raw[[0, 3, 4, 5]], left.raw[[0, 3, 4, 5]])
 
 
+def test_giving_up_the_dead_changes_nothing_where_nothing_is_drawn(bundle, monkeypatch):
+    shut = with_bias(bundle, "conv1", {0: 1.0, 2: -100.0, 3: 1.0, 5: -100.0})
+    made = []
+    for given_up in (False, True):
+        monkeypatch.setattr(Preset, "stays_without_gradient", given_up)
+        made.append(jaxviz.render(shut, "conv1", preset="keras-io", size=16, chunk=2))
+    full, early = made
+    assert full.steps.tolist() == [30] * 6
+    assert early.steps.tolist() == [8 if s == UnitStatus.DEAD else 30 for s in full.status]
+    assert (full.status == UnitStatus.DEAD).any()
+    for name in ("raw", "scores", "status", "reasons"):
+        np.testing.assert_array_equal(getattr(early, name), getattr(full, name))
+
+
 def test_a_unit_behind_closed_activations_is_rescued_by_leaky_gradients(bundle):
     shut = {
         channel: -(0.3 * m + 0.7 * h) for channel in range(6) for m, h in [reach(bundle, channel)]

@@ -64,7 +64,7 @@ def tuned(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXVIZ_TUNING", "on")
     asked = []
 
-    def pace(renderer, chunk):
+    def pace(renderer, chunk, lasting=0.1):
         asked.append(chunk)
         return abs(chunk - 2) + 1e9
 
@@ -88,6 +88,19 @@ def test_what_was_found_is_remembered_and_a_given_chunk_is_not_touched(tuned):
     renderer = LayerRenderer(bundle, "conv2", preset, size=20, chunk=3)
     renderer.tune(10)
     assert renderer.chunk == 3
+
+
+def test_a_layer_that_a_search_cannot_pay_for_is_not_searched(tuned, monkeypatch):
+    def pace(renderer, chunk, lasting=0.1):
+        tuned.append(chunk)
+        return 1e-9
+
+    monkeypatch.setattr(tuning, "_pace", pace)
+    renderer = LayerRenderer(tiny_bundle(), "conv2", get_preset("keras-io"), size=20)
+    guess = tuning.likely_chunk(renderer, 10)
+    renderer.tune(10)
+    assert tuned == [renderer.chunk] == [guess]
+    assert tuning.likely_chunk(renderer, 10) == guess
 
 
 def test_an_atlas_says_what_it_was_made_with_and_goes_on_so(tuned, tmp_path, monkeypatch):

@@ -1,0 +1,80 @@
+"""Compile the programs of the next layers while this one's units are made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import Self
+
+from jaxviz.batch import LayerRenderer
+from jaxviz.errors import JaxvizError
+
+#: Cores that one compile keeps busy, nearly.
+_CORES = 2
+_MOST = 8
+
+
+def spare_threads(lanes: int) -> int:
+    """How many compiles there are cores for, besides those that make units.
+
+    Args:
+        lanes: Cores at work on units, or on feeding an accelerator.
+
+    Example:
+        >>> spare_threads(10_000)
+        0
+    """
+    return max(0, min(_MOST, ((os.cpu_count() or 1) - lanes) // _CORES))
+
+
+class Ahead:
+    """Compiles some layers ahead, in threads of its own.
+
+    On an accelerator a layer's programs take longer to compile than to run. Where all cores are at
+    work on units there is nothing to gain (measured on two), and there are no threads. Whatever
+    goes wrong here goes wrong again when the layer's turn comes, and is told then.
+
+    Args:
+        layers: All that will be made, in order, and how many units of each. The first is left
+            to be compiled where it is made.
+        threads: How many layers are compiled at a time; none if 0.
+
+    Example:
+        with Ahead(layers, threads=2) as ahead:
+            for renderer, units in layers:
+                ahead.wait(renderer)
+                renderer.tune(units)
+                ahead.go_on()
+                …
+    """
+
+    def __init__(self, layers: Sequence[tuple[LayerRenderer, int]], threads: int) -> None:
+        self._waiting = list(layers[1:]) if threads else []
+        self._ending = Event()
+        self._threads, self._pool = threads, ThreadPoolExecutor(max(1, threads))
+        self._begun: dict[LayerRenderer, Future[None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def go_on(self) -> None:
+        """Begin with the next layers, as many as there are threads, and return at once."""
+        while self._waiting and len(self._begun) < self._threads:
+            renderer, units = self._waiting.pop(0)
+            self._begun[renderer] = self._pool.submit(self._compile, renderer, units)
+
+    def wait(self, renderer: LayerRenderer) -> None:
+        """Until the layer's programs are compiled, if that was begun."""
+        if renderer in self._begun:
+            self._begun.pop(renderer).result()
+
+    def _compile(self, renderer: LayerRenderer, units: int) -> None:
+        with contextlib.suppress(JaxvizError, RuntimeError):
+            renderer.compile(units, self._ending)
