@@ -214,7 +214,7 @@ class LayerRenderer:
         self.asked = preset = preset.override(objective=objective)
         fields = spec.receptive_field(layer)
         field = None if None in fields else max(n or 0 for n in fields)
-        self.preset = preset = preset.at(_side(self.shape), field)
+        self.preset = preset = preset.at(_side(self.shape), field, signal=self.shape[0] == 1)
         seen = (*size_after(preset.transforms, *self.shape[:2]), self.shape[2])
         self._seen = seen
         shapes = self._check_seen(seen, targets)

@@ -41,6 +41,7 @@ ROBUST = Preset(
     ),
     # What lies in the picture many times is found at once, wherever it lies.
     texture=Texture(share=0.5, search=1 / 3, step=1.5),
+    level_signals=True,
     rescue=True,
     display=Display(method="range"),
 )

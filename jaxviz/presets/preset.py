@@ -70,6 +70,9 @@ class Preset(BaseModel):
             with `diversity` in it makes them differ.
         optimizer: How the latent is updated.
         texture: What is different for layers that see but a small part of the picture.
+        level_signals: Whether signals (of one row) have a mean of 0 and one energy, as
+            `Fourier.standardise` gives them. An image has black and white; a recording's range
+            only says what never occurs, and what fills it is a square wave, or flat.
         redirect: Steps at the start whose gradients pass through closed activations.
         stop: When a unit counts as converged; None takes all steps.
         keep: Whether the result is the last iterate or the best.
@@ -93,6 +96,7 @@ class Preset(BaseModel):
     replicates: PositiveInt = 1
     optimizer: OptimizerConfig = Field(default_factory=lambda: OptimizerConfig(learning_rate=1.0))
     texture: Texture | None = None
+    level_signals: bool = False
     redirect: NonNegativeInt = 0
     stop: Stop | None = None
     keep: Literal["last", "best"] = "last"
@@ -155,12 +159,13 @@ class Preset(BaseModel):
             _assign(document, path.strip(), _parsed(text.strip()))
         return self._made(document)
 
-    def at(self, side: int, field: int | None = None) -> Preset:
+    def at(self, side: int, field: int | None = None, *, signal: bool = False) -> Preset:
         """The same preset with what depends on the picture and the layer worked out.
 
         Args:
             side: Of the picture, in pixels.
             field: The layer's receptive field, in pixels; None is all of the picture.
+            signal: Whether the picture is of one row.
         """
         # a neuron stays where it is, so the picture must not be moved from under it
         fixed = any(part.kind == "neuron" for part in self.objective.parts())
@@ -181,9 +186,13 @@ class Preset(BaseModel):
         if self.texture and field is not None and field <= self.texture.share * side:
             made = made._of_texture(self.texture)
         latent = self.parameterization
-        if isinstance(latent, Fourier) and latent.within_field and field is not None:
-            coarsest = float(max(_NARROWEST, min(field, side)))
-            made = made.override(parameterization=latent.model_copy(update={"coarsest": coarsest}))
+        if isinstance(latent, Fourier):
+            changes: dict[str, Any] = {}
+            if latent.within_field and field is not None:
+                changes["coarsest"] = float(max(_NARROWEST, min(field, side)))
+            if signal and self.level_signals:
+                changes["standardise"] = True
+            made = made.override(parameterization=latent.model_copy(update=changes))
         return made
 
     @property

@@ -36,6 +36,19 @@ def test_the_default_preset_makes_signals(bundle):
     np.testing.assert_allclose(result.scores, own.mean(axis=1), rtol=1e-4, atol=1e-5)
 
 
+def test_the_default_gives_a_signal_one_energy_and_no_plateaus(bundle):
+    """What goes into the sigmoid has a mean of 0 and a standard deviation of 1."""
+    preset = jaxviz.PRESETS["robust"]
+    raw = jaxviz.render(bundle, "conv2", [1, 4], steps=16).raw.astype(np.float64)
+    share = (raw + 1) / 2
+    values = np.log(share) - np.log1p(-share)
+    np.testing.assert_allclose(values.mean(axis=(1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(values.std(axis=(1, 2, 3)), 1, rtol=1e-3)
+    filling = preset.change("level_signals=false")
+    free = jaxviz.render(bundle, "conv2", [1, 4], preset=filling, steps=16).raw
+    assert free.std() > raw.std()
+
+
 def evaluate(bundle, objective, signal):
     params = {k: {n: jnp.asarray(w) for n, w in v.items()} for k, v in bundle.weights.items()}
     network = Network(bundle.spec, {}, (1, 64, 2))
