@@ -99,7 +99,7 @@ class LayerStore:
                 metadata |= _storage(column)
             spec = {
                 "driver": "zarr3",
-                "kvstore": {"driver": "file", "path": f"{folder.absolute().as_posix()}/"},
+                "kvstore": {"driver": "file", "path": f"{folder.resolve().as_posix()}/"},
                 "metadata": metadata,
             }
             with explained(f"open the array {column.name!r} in", self.folder):

@@ -50,6 +50,16 @@ def test_what_is_written_is_read(tmp_path):
         np.testing.assert_array_equal(found.read_images(range(1, 3)), expected["images"][1:3])
 
 
+def test_a_path_may_go_up_and_through_a_link(tmp_path, monkeypatch):
+    (tmp_path / "one" / "two").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    monkeypatch.chdir(tmp_path / "one" / "two")
+    make(Path("../a.atlas"), [plan()])
+    make(Path("../../link/b.atlas"), [plan()])
+    found = open_atlas(tmp_path / "link" / "a.atlas")["conv1"].images
+    np.testing.assert_array_equal(open_atlas("../b.atlas")["conv1"].images, found)
+
+
 def test_manifest_tells_counts_times_and_runs(tmp_path):
     path = tmp_path / "net.atlas"
     make(path, [plan(units=20)])
