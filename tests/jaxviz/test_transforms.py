@@ -243,3 +243,78 @@ def test_faded_amounts_die_away_and_stay_away():
         np.testing.assert_allclose(away[2:], 0, atol=1e-6)
     with pytest.raises(ValueError, match="only a wrapping jitter"):
         Jitter(amount=3, fade=0.5)
+
+
+ROWS = [
+    [Jitter(amount=6, wrap=True), Scale(factors=(0.9, 1.1), between=True, outside="wrap")],
+    [Pad(amount=3, value=0.2), Jitter(amount=4), Scale(factors=(0.8, 1.3), value=0.2)],
+    [Pad(amount=2, value=0.2), Scale(factors=(0.8, 1.3), value=0.6), Blur(low=0.5, high=1.5)],
+    [Scale(factors=(0.7,), outside="edge"), Crop(amount=2), Flip(), Box(start=0.5, pixels=9)],
+    [Pad(amount=3, outside="reflect"), Flip(vertical=True), Octaves(count=3)],
+    [Pad(amount=3, outside="wrap"), Blur(low=0.5, high=1.5), Rotate(degrees=(5.0,)), Flip()],
+    [Jitter(amount=5, wrap=True, fade=0.6), Scale(factors=(0.9, 1.1), outside="wrap", fade=0.8)],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("height", [1, 17])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(one.kind for one in row))
+def test_a_row_of_transforms_is_one_after_the_other(row, height):
+    """What is read at once has the values and gradients of what is applied singly."""
+    image, key = jnp.asarray(picture(height=height)), jax.random.key(8)
+
+    def singly(image):
+        for number, one in enumerate(row):
+            image = one.apply(jax.random.fold_in(key, number), image, 0.5)
+        return image
+
+    def together(image):
+        return apply_all(row, key, image, 0.5)
+
+    @jax.jit
+    def both(image):
+        made = []
+        for make in (together, singly):
+            value, back = jax.vjp(make, image)
+            made.append((value, *back(jnp.cos(value))))
+        return made
+
+    for ours, expected in zip(*both(image), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("progress", [(0.1, 0.2, 0.9), (0.8, 0.9, 1.0)])
+def test_units_that_have_faded_are_left_alone_beside_others(progress):
+    row, keys = ROWS[-1], jax.random.split(jax.random.key(8), 3)
+    images = jnp.stack([picture(seed=seed) for seed in range(3)])
+
+    def value(key, image, progress):
+        return jnp.sin(apply_all(row, key, image, progress)).sum()
+
+    def both(key, image, progress):
+        moved = jax.vmap(lambda key: apply_all(row, key, image, progress))(key[None])[0]
+        return moved, jax.grad(value, argnums=1)(key, image, progress)
+
+    together = jax.jit(jax.vmap(both))(keys, images, jnp.asarray(progress))
+    for unit in range(3):
+        alone = both(keys[unit], images[unit], progress[unit])
+        for ours, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(ours[unit], expected, rtol=1e-5, atol=1e-5)
+        if progress[unit] >= 0.8:
+            np.testing.assert_allclose(together[0][unit], images[unit], rtol=0, atol=1e-6)
+            np.testing.assert_allclose(together[1][unit], jnp.cos(images[unit]), rtol=1e-5)
+    if min(progress) >= 0.8:
+        np.testing.assert_array_equal(together[0], images)
+
+
+def test_nothing_is_computed_for_units_that_have_faded():
+    """Products stand in a branch taken for the whole batch, not in a choice of results."""
+
+    def step(key, image, progress):
+        return jax.grad(lambda x: jnp.sin(apply_all(ROWS[-1], key, x, progress)).sum())(image)
+
+    keys, images = jax.random.split(jax.random.key(8), 3), jnp.zeros((3, 17, 20, 3))
+    program = jax.jit(jax.vmap(step)).lower(keys, images, jnp.ones(3)).compile().as_text()
+    always = program[program.index("ENTRY") :]
+    assert always.count(" conditional(") == 2
+    assert "dot_general" in program
+    assert "dot_general" not in always

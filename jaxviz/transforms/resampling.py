@@ -24,6 +24,17 @@ def changed(by: int, height: int, width: int) -> tuple[int, int]:
     return height + by if height > 1 else 1, width + by if width > 1 else 1
 
 
+def picked(places: jax.Array | np.ndarray, n: int) -> Float[Array, "out in"]:
+    """Weights that read whole pixels of an axis of n; those outside of it are missed."""
+    return jnp.asarray(places[:, None] == np.arange(n), jnp.float32)
+
+
+def enlarged(n: int, factor: jax.Array) -> jax.Array:
+    """[n]: where an axis is read so that it becomes larger by a factor about its middle."""
+    middle = (n - 1) / 2
+    return jnp.asarray(np.arange(n) - middle) / factor + middle
+
+
 def bilinear(positions: jax.Array, n: int, outside: Outside) -> Float[Array, "out in"]:
     """Weights that read an axis of n pixels at these positions, linearly in between."""
     if outside == "edge":
@@ -43,7 +54,15 @@ def reduced(positions: jax.Array, factor: jax.Array, n: int) -> Float[Array, "ou
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float) -> Image:
-    """The picture with its axes read through weights; weights that miss read `value`."""
-    result = jnp.einsum("yh,hwc,xw->yxc", rows, image - value, columns)
-    return result + value
+def resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float | None) -> Image:
+    """The picture with its axes read through weights.
+
+    Args:
+        image: [height, width, channels].
+        rows: [out, height].
+        columns: [out, width].
+        value: What weights that miss the picture read; None where all of them hit.
+    """
+    inside = image if value is None else image - value
+    result = jnp.einsum("yh,hwc,xw->yxc", rows, inside, columns)
+    return result if value is None else result + value
