@@ -37,7 +37,7 @@ from environment import peers_python  # noqa: E402
 
 PEERS = ("keras-io", "tf-keras-vis", "xplique", "lucent")
 PACKAGE = "torch-lucent (package)"
-BUDGETS = (8, 12, 16, 20, 24, 30, 40, 48)
+BUDGETS = (8, 10, 12, 14, 16, 18, 20, 24, 30, 40, 48)
 #: Units that a timing is over: what most chunks hold several of.
 TIMED = 16
 
