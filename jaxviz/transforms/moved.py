@@ -12,7 +12,8 @@ from pydantic import Field, PositiveInt, model_validator
 
 from jaxviz.errors import ConfigError
 from jaxviz.transforms.base import Reading, faded
-from jaxviz.transforms.resampling import Image, changed, picked, shortest
+from jaxviz.transforms.resampling import Image, changed, picked, rolled, shortest
+from jaxviz.transforms.still import unless
 
 
 class Moving(Reading):
@@ -120,8 +121,10 @@ class Jitter(Moving):
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
         """One random shift, in whole pixels."""
         drawn = self.draw(key, progress)
+        if self.fade:
+            return unless(jnp.asarray(progress >= self.fade), rolled, image, drawn)
         if self.wrap:
-            return jnp.roll(image, drawn, (0, 1))
+            return rolled(image, drawn)
         # where an axis has one pixel, `dynamic_slice` keeps the window inside
         inner = (*self.size(*image.shape[:2]), image.shape[2])
         return jax.lax.dynamic_slice(image, (drawn[0], drawn[1], 0), inner)

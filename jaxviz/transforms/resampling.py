@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 #: What lies outside a picture: its other side, its outermost pixels, or a fixed value.
 Outside = Literal["wrap", "edge", "value"]
@@ -52,6 +52,21 @@ def reduced(positions: jax.Array, factor: jax.Array, n: int) -> Float[Array, "ou
     distance = jnp.minimum(distance, n - distance)
     weights = jnp.maximum(0.0, 1.0 - distance * jnp.minimum(factor, 1.0))
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+@jax.custom_vjp
+def rolled(image: Image, shift: Int[Array, " 2"]) -> Image:
+    """The picture moved down and to the right, in on one side of what goes out on the other.
+
+    Its gradient is rolled back. Left to JAX it would be scattered, a pixel at a time.
+    """
+    return jnp.roll(image, shift, (0, 1))
+
+
+rolled.defvjp(
+    lambda image, shift: (jnp.roll(image, shift, (0, 1)), shift),
+    lambda shift, gradient: (jnp.roll(gradient, -shift, (0, 1)), None),
+)
 
 
 def resample(image: Image, rows: jax.Array, columns: jax.Array, *, value: float | None) -> Image:

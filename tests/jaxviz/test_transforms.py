@@ -22,6 +22,7 @@ from jaxviz.transforms import (
     apply_all,
     size_after,
 )
+from jaxviz.transforms.resampling import rolled
 
 EXAMPLES = [
     Pad(amount=3, value=0.2),
@@ -252,6 +253,7 @@ ROWS = [
     [Scale(factors=(0.7,), outside="edge"), Crop(amount=2), Flip(), Box(start=0.5, pixels=9)],
     [Pad(amount=3, outside="reflect"), Flip(vertical=True), Octaves(count=3)],
     [Pad(amount=3, outside="wrap"), Blur(low=0.5, high=1.5), Rotate(degrees=(5.0,)), Flip()],
+    [Jitter(amount=5, wrap=True, fade=0.8)],
     [Jitter(amount=5, wrap=True, fade=0.6), Scale(factors=(0.9, 1.1), outside="wrap", fade=0.8)],
 ]  # fmt: skip
 
@@ -282,9 +284,10 @@ def test_a_row_of_transforms_is_one_after_the_other(row, height):
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("row", ROWS[-2:], ids=len)
 @pytest.mark.parametrize("progress", [(0.1, 0.2, 0.9), (0.8, 0.9, 1.0)])
-def test_units_that_have_faded_are_left_alone_beside_others(progress):
-    row, keys = ROWS[-1], jax.random.split(jax.random.key(8), 3)
+def test_units_that_have_faded_are_left_alone_beside_others(progress, row):
+    keys = jax.random.split(jax.random.key(8), 3)
     images = jnp.stack([picture(seed=seed) for seed in range(3)])
 
     def value(key, image, progress):
@@ -318,3 +321,19 @@ def test_nothing_is_computed_for_units_that_have_faded():
     assert always.count(" conditional(") == 2
     assert "dot_general" in program
     assert "dot_general" not in always
+
+
+def test_the_gradient_of_a_roll_is_rolled_back():
+    """Against NumPy; and nothing is scattered, which takes a pixel at a time."""
+    images = np.stack([picture(seed=seed) for seed in range(3)])
+    weights, shifts = images[::-1], np.array([(2, -3), (0, 0), (-7, 19)], np.int32)
+
+    def gradient(image, weight, shift):
+        return jax.grad(lambda x: jnp.sum(weight * rolled(x, shift) ** 2))(image)
+
+    several = jax.jit(jax.vmap(gradient))
+    ours = several(images, weights, shifts)
+    for unit, (down, right) in enumerate(shifts):
+        back = np.roll(weights[unit], (-down, -right), (0, 1))
+        np.testing.assert_allclose(ours[unit], 2 * back * images[unit], rtol=1e-6)
+    assert "scatter" not in several.lower(images, weights, shifts).as_text()
