@@ -28,8 +28,9 @@ from environment import CACHE, RESULTS, build_networks, peers_python, provenance
 from processes import Team  # noqa: E402
 
 PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-lucent")
-#: Peers that can do something like the default preset: other pictures, as much work.
-LIKE_ROBUST = ("tf-keras-vis", "torch-lucent")
+#: Peers that can do something like the default preset: other pictures, as much work. Every step
+#: of jaxviz is one of the search, with its transforms, which are a tenth to a third of a run.
+LIKE_ROBUST = ("tensorflow-fourier", "tf-keras-vis", "torch-lucent")
 IMAGES = 16
 SECONDS = 0.3  # of each peer in a round
 PATIENCE = 5.0  # seconds for a peer's rounds together, but for the first two

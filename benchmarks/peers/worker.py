@@ -36,6 +36,7 @@ MAKERS = {
     "tensorflow": ("frameworks", "tensorflow", 16),
     "keras-jax": ("frameworks", "keras_jax", 16),
     "torch": ("native_torch", "torch_batched", 16),
+    "tensorflow-fourier": ("fourier", "tensorflow_fourier", 16),
     "tf-keras-vis": ("packages", "tf_keras_vis", 16),
     "torch-lucent": ("packages", "torch_lucent", 16),
 }
