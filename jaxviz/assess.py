@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from threading import Event
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxviz.compiler import rarely_run
+from jaxviz.lanes import CompiledOnce, lane_count, side_by_side
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
 from jaxviz.ranges import Units
@@ -55,7 +57,9 @@ class Assessor:
         self._shape, self._units = network.shape, units
         self._given = references
         options = rarely_run(jax.default_backend())
-        self._seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
+        seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
+        self._seen = CompiledOnce(seen)
+        self._lanes = lane_count(jax.default_backend())
 
     def lowered(self, params: Any) -> jax.stages.Lowered:
         """The program, for weights of which only the shapes are given."""
@@ -102,16 +106,22 @@ class Assessor:
         )
 
     def _measured(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        results = []
-        for first in range(0, len(raw), self._chunk):
-            some = raw[first : first + self._chunk]
-            count = len(some)
-            if count < self._chunk:
-                some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
-            both = jax.device_get(self._seen(self._params, jnp.asarray(some)))
-            results.append([np.asarray(one)[:count] for one in both])
-        means, peaks = (np.concatenate(part) for part in zip(*results, strict=True))
+        starts = range(0, len(raw), self._chunk)
+        lanes = np.array_split(np.asarray(starts), min(len(starts), self._lanes))
+
+        def measured(some: np.ndarray, ending: Event) -> list[tuple[np.ndarray, np.ndarray]]:
+            return [self._chunk_of(raw[first : first + self._chunk]) for first in some]
+
+        found = [pair for lane in side_by_side(measured, lanes) for pair in lane]
+        means, peaks = (np.concatenate(part) for part in zip(*found, strict=True))
         return means, peaks
+
+    def _chunk_of(self, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = len(some)
+        if count < self._chunk:
+            some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
+        means, peaks = jax.device_get(self._seen(self._params, jnp.asarray(some)))
+        return np.asarray(means)[:count], np.asarray(peaks)[:count]
 
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """The same, standardised over the reference images."""

@@ -60,7 +60,7 @@ class Program:
         self.patience = _PATIENCE if rescue else None
         # elsewhere units that come one by one cost more than the dead ones that make room
         if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
-            self.patience = _PATIENCE
+            self.patience = _patience(preset.steps)
         if self.helped:
             network = replace(network, forms=leaky_forms(network.spec, network.forms))
         self._network, self._layer, self._traces = network, layer, traces
@@ -175,6 +175,16 @@ class Program:
             return jax.vmap(one)(*arguments)
 
         return run
+
+
+def _patience(steps: int) -> int:
+    """Steps between two looks for dead units that leave few to be made for nothing at the end.
+
+    Example:
+        >>> [_patience(steps) for steps in (30, 64, 31)]
+        [6, 8, 8]
+    """
+    return min(range(_PATIENCE // 2, _PATIENCE + 1), key=lambda some: (-steps % some, -some))
 
 
 def _repeat(

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -65,7 +66,7 @@ class AtlasReport:
 
 
 class Reporter:
-    """Told about progress; this one does nothing with it."""
+    """Told about progress, from several threads; this one does nothing with it."""
 
     def note(self, text: str) -> None:
         """Something the user should know, said once."""
@@ -215,22 +216,28 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
         missing = {p.name: sum(len(units) for units in atlas.pending(p.name)) for p in atlas.layers}
         total = sum(len(p.channels) for p in atlas.layers)
         reporter.start(path, atlas.layers, total - sum(missing.values()))
-        reports = []
         threads = spare_threads(job.renderers[0].lanes)
-        with Ahead(_unfinished(atlas, job.renderers), threads) as ahead:
-            for plan, renderer in zip(atlas.layers, job.renderers, strict=True):
+        layers = list(zip(atlas.layers, job.renderers, strict=True))
+        # a layer's sheet is drawn while the next layer is made
+        with Ahead(_unfinished(atlas, layers), threads) as ahead, ThreadPoolExecutor(1) as drawing:
+            drawn: list[Future[LayerReport]] = []
+            for plan, renderer in layers:
                 reporter.layer(plan.name)
-                reports.append(_make_layer(atlas, plan, renderer, ahead, recipe.seed, reporter))
-                reporter.finish(reports[-1])
+                seconds = _make_layer(atlas, plan, renderer, ahead, recipe.seed, reporter)
+                drawn.append(drawing.submit(_finish, atlas, plan, seconds, reporter))
+                for layer in drawn:
+                    if layer.done():
+                        layer.result()  # which raises what went wrong
+            reports = [layer.result() for layer in drawn]
     return AtlasReport(path, tuple(reports))
 
 
 def _unfinished(
-    atlas: AtlasWriter, renderers: Sequence[LayerRenderer]
+    atlas: AtlasWriter, layers: Sequence[tuple[LayerPlan, LayerRenderer]]
 ) -> list[tuple[LayerRenderer, int]]:
     """The layers that have something to make, as they were begun, and how many units."""
     found = []
-    for plan, renderer in zip(atlas.layers, renderers, strict=True):
+    for plan, renderer in layers:
         renderer.restore(dict(plan.compute))
         if atlas.pending(plan.name):
             found.append((renderer, len(plan.channels) // renderer.preset.replicates))
@@ -244,7 +251,8 @@ def _make_layer(
     ahead: Ahead,
     seed: int,
     reporter: Reporter,
-) -> LayerReport:
+) -> float:
+    """Make what is missing of a layer; how many seconds that took."""
     begin = time.perf_counter()
     if atlas.pending(plan.name):
         ahead.wait(renderer)
@@ -260,10 +268,13 @@ def _make_layer(
             reporter.note(note)
         renderer.notes.clear()
         _write(atlas, plan, units, made, renderer.preset.replicates)
-    seconds = time.perf_counter() - begin
+    return time.perf_counter() - begin
+
+
+def _finish(atlas: AtlasWriter, plan: LayerPlan, seconds: float, reporter: Reporter) -> LayerReport:
     atlas.finish(plan.name, seconds=seconds)
     entry = next(e for e in atlas.manifest.layers if e.plan.name == plan.name)
-    return LayerReport(
+    report = LayerReport(
         layer=plan.name,
         units=len(plan.channels),
         done=entry.counts["done"],
@@ -274,6 +285,8 @@ def _make_layer(
         reasons=entry.reasons,
         measures={name: spread.model_dump() for name, spread in entry.measures.items()},
     )
+    reporter.finish(report)
+    return report
 
 
 def _write(

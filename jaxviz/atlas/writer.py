@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 from typing import Any
 
@@ -121,6 +122,8 @@ class AtlasWriter:
     ) -> None:
         self.path = Path(path)
         self._layers: dict[str, _Layer] = {}
+        # of the manifest: one thread may draw a layer while another writes the next
+        self._changing = RLock()
         self._run = RunRecord(started=now(), record=as_json(record))
         asked = new_manifest(title or self.path.resolve().stem, identity, layers)
         self._existing(asked)  # a refusal must not touch the folder, not even with a lock
@@ -198,10 +201,11 @@ class AtlasWriter:
         state = self._layer(layer)
         columns = _checked(state.plan, units, {IMAGE.name: images, STATUS.name: status, **values})
         state.store.commit(units, columns)
-        for name, array in state.values.items():
-            array[units.start : units.stop] = columns[name]
-        if self._run not in self.manifest.runs:
-            self.manifest.runs.append(self._run)
+        with self._changing:
+            for name, array in state.values.items():
+                array[units.start : units.stop] = columns[name]
+            if self._run not in self.manifest.runs:
+                self.manifest.runs.append(self._run)
 
     def record_compute(self, layer: str, compute: Mapping[str, Any]) -> None:
         """Keep how a layer's units are computed from now on, for whoever continues it.
@@ -213,8 +217,9 @@ class AtlasWriter:
         state = self._layer(layer)
         if state.plan.compute == compute:
             return
-        state.plan = state.entry.plan = state.plan.model_copy(update={"compute": dict(compute)})
-        self._save()
+        with self._changing:
+            state.plan = state.entry.plan = state.plan.model_copy(update={"compute": dict(compute)})
+            self._save()
 
     def finish(self, layer: str, *, seconds: float = 0.0) -> None:
         """Draw a layer's sheet and the page, and bring the manifest up to date.
@@ -227,16 +232,19 @@ class AtlasWriter:
         """
         state = self._layer(layer)
         entry = state.entry
-        entry.seconds += seconds
         final = int(np.isin(state.status, _FINAL).sum())
         sheet = self.path / SHEETS_FOLDER / f"{entry.key}.png"
         drawn = (sheet, self.path / TILES_FOLDER / entry.key, self.path / PAGE_FILE)
         # Final units never change, so their number tells whether the pictures are up to date.
-        if entry.drawn != final or not all(path.exists() for path in drawn):
+        outdated = entry.drawn != final or not all(path.exists() for path in drawn)
+        if outdated:
             self._draw(state, sheet)
-            entry.drawn = final
-            self._write_page()
-        self._save()
+        with self._changing:
+            entry.seconds += seconds
+            if outdated:
+                entry.drawn = final
+                self._write_page()
+            self._save()
 
     def _draw(self, layer: _Layer, sheet: Path) -> None:
         content = io.BytesIO()
@@ -280,11 +288,12 @@ class AtlasWriter:
         return None
 
     def _save(self) -> None:
-        for layer in self._layers.values():
-            layer.count()
-        self.manifest.updated = now()
-        with explained("write the manifest of", self.path, hint=RESUME_HINT):
-            save_manifest(self.manifest, self.path)
+        with self._changing:
+            for layer in self._layers.values():
+                layer.count()
+            self.manifest.updated = now()
+            with explained("write the manifest of", self.path, hint=RESUME_HINT):
+                save_manifest(self.manifest, self.path)
 
 
 def _checked(

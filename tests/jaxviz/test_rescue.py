@@ -74,7 +74,7 @@ def test_giving_up_the_dead_changes_nothing_where_nothing_is_drawn(bundle, monke
         made.append(jaxviz.render(shut, "conv1", preset="keras-io", size=16, chunk=2))
     full, early = made
     assert full.steps.tolist() == [30] * 6
-    assert early.steps.tolist() == [8 if s == UnitStatus.DEAD else 30 for s in full.status]
+    assert early.steps.tolist() == [6 if s == UnitStatus.DEAD else 30 for s in full.status]
     assert (full.status == UnitStatus.DEAD).any()
     for name in ("raw", "scores", "status", "reasons"):
         np.testing.assert_array_equal(getattr(early, name), getattr(full, name))
