@@ -40,7 +40,7 @@ ROBUST = Preset(
         schedule=Call.parse("cosine_decay_schedule:decay_steps=steps,exponent=0.5"),
     ),
     # What lies in the picture many times is found at once, wherever it lies.
-    texture=Texture(share=0.5, search=1 / 3, step=2.0),
+    texture=Texture(share=0.5, search=1 / 3, step=1.5),
     level_signals=True,
     rescue=True,
     display=Display(method="range"),
