@@ -164,10 +164,11 @@ def growth(found: dict[str, Any], plot_at: Path) -> str:
     for name, points in found["growth"].items():
         first, last = points[0], points[-1]
         fit = found["fits"].get(name)
+        peaks = [point["peak_megabytes"] for point in points]
         rows.append(
             [name, str(first["at"]), str(last["at"])]
             + [f"{first['seconds']:.2f} to {last['seconds']:.2f}"]
-            + [f"{first['peak_megabytes']:.0f} to {last['peak_megabytes']:.0f}"]
+            + [f"{min(peaks):.0f} to {max(peaks):.0f}"]
             + ["" if fit is None else f"{fit['start']:.2f} s + {fit['each']:.4f} s each, "
                f"R² {fit['r2']:.4f}"]
         )  # fmt: skip
@@ -218,7 +219,7 @@ def plot_growth(found: dict[str, Any], path: Path) -> None:
         column[1].plot(at, [point["peak_megabytes"] for point in points], "o")
         column[1].set_xlabel(name)
         for one in column:
-            one.set_ylim(bottom=0)
+            one.set_ylim(0, 1.08 * one.dataLim.ymax)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory, MB")
     figure.savefig(path, dpi=80)
