@@ -4,7 +4,7 @@
     benchmarks/report.py [--results FOLDER] [--stdout]
 
 Each part is made from one result file, `steps.json`, `steps-robust.json`, `whole.json`,
-`ceiling.json` and `growth.json`, and is left out where there is none.
+`ceiling.json`, `growth.json` and `exact.json`, and is left out where there is none.
 """
 
 import argparse
@@ -182,6 +182,26 @@ def growth(found: dict[str, Any], plot_at: Path) -> str:
     return "\n\n".join(["### Growth", conditions(found), markdown(rows, 1), text, picture])
 
 
+def exact(found: dict[str, Any], _: Path) -> str:
+    """How near gradients are to float64."""
+    rows = [["network", "layer", "images"]]
+    rows[0] += [f"{who}: {what}" for who in ("XLA's forms", "jaxviz") for what in
+                ("median error", "least cosine", "decided otherwise")]  # fmt: skip
+    for cell in found["cells"]:
+        row = [cell["network"], cell["layer"], str(cell["images"])]
+        for one in (cell["plain"], cell["jaxviz"]):
+            row += [f"{one['median_error']:.1e}", f"{one['least_cosine']:.6f}"]
+            row.append(str(one["decided_otherwise"]))
+        rows.append(row)
+    text = (
+        "First gradients from noise in float32 against float64. *Decided otherwise*: images in "
+        "which a ReLU or a maximum falls on the other side than in float64; the others agree but "
+        "for rounding."
+    )
+    title = "### The same result: gradients against float64"
+    return "\n\n".join([title, conditions(found), text, markdown(rows, 2)])
+
+
 def plot_steps(found: dict[str, Any], path: Path) -> None:
     """Each peer's time in multiples of jaxviz', cell by cell."""
     pyplot = _pyplot()
@@ -240,6 +260,7 @@ PARTS = {
     "whole": whole,
     "ceiling": ceiling,
     "growth": growth,
+    "exact": exact,
 }
 
 

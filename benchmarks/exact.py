@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""How near a cell's gradients are to float64: those of our forms, and of the plain network.
+
+    benchmarks/exact.py [--only TEXT]... [--images N] [-o FILE.json]
+
+From images of noise, one for each of the layer's first channels. `plain` is the network as XLA
+has every operation, in float32. A picture whose ReLUs and maxima decide as in float64 has a
+cosine of 1 but for rounding (below 1e-11); where one decision falls the other way, that part of the
+gradient is another, in whichever float32 it happens.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from cells import CELLS  # noqa: E402
+from environment import CACHE, RESULTS, provenance  # noqa: E402
+
+from jaxviz.batch import LayerRenderer  # noqa: E402
+from jaxviz.loading import load_bundle  # noqa: E402
+from jaxviz.model import run  # noqa: E402
+from jaxviz.model.lowerings import prepare_weights  # noqa: E402
+from jaxviz.objectives import trimmed_mean  # noqa: E402
+from jaxviz.presets import get_preset  # noqa: E402
+
+jax.config.update("jax_enable_x64", True)
+
+
+def gradients(
+    spec: Any, weights: Any, forms: dict[str, str], layer: str, images: np.ndarray
+) -> np.ndarray:
+    """[image, values] in the type of the images; image n's is that of channel n."""
+    source = spec.inputs_of([layer])[0].name
+
+    def score(image: jax.Array, channel: jax.Array) -> jax.Array:
+        seen = run(spec, params, {source: image[None]}, [layer], forms)[layer][0]
+        return trimmed_mean(seen[..., channel], 2)
+
+    params = jax.tree.map(lambda a: np.asarray(a, images.dtype), weights)
+    made = jax.jit(jax.vmap(jax.grad(score)))(images, np.arange(len(images)))
+    return np.asarray(made, np.float64).reshape(len(images), -1)
+
+
+def compared(found: np.ndarray, exact: np.ndarray) -> dict[str, float]:
+    """Least and median cosine, and the median of the relative errors."""
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
+    cosines = (found * exact).sum(axis=1) / lengths
+    errors = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    return {
+        "least_cosine": float(cosines.min()),
+        "decided_otherwise": int((cosines < 1 - 1e-9).sum()),
+        "median_error": float(np.median(errors)),
+    }
+
+
+def of_cell(network: str, layer: str, size: int, count: int) -> dict[str, Any]:
+    """Both in float32 against float64."""
+    bundle = load_bundle(CACHE / f"{network}.keras")
+    renderer = LayerRenderer(bundle, layer, get_preset("keras-io"), size=size)
+    spec, count = bundle.spec, min(count, renderer.units_in_layer)
+    images = np.random.default_rng(0).uniform(-0.125, 0.125, (count, *renderer.shape))
+    own = prepare_weights(spec, bundle.weights, renderer.forms, [layer])
+    exact = gradients(spec, bundle.weights, {}, layer, images)
+    there = np.linalg.norm(exact, axis=1) > 0
+    narrow = images.astype(np.float32)
+    plain = gradients(spec, bundle.weights, {}, layer, narrow)
+    ours = gradients(spec, own, renderer.forms, layer, narrow)
+    return {
+        "network": network,
+        "layer": layer,
+        "size": size,
+        "images": int(there.sum()),
+        "plain": compared(plain[there], exact[there]),
+        "jaxviz": compared(ours[there], exact[there]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "exact.json")
+    options = parser.parse_args()
+    result: dict[str, Any] = {**provenance(), "cells": []}
+    options.output.parent.mkdir(exist_ok=True)
+    for cell in CELLS:
+        if options.only and not any(text in "/".join(map(str, cell)) for text in options.only):
+            continue
+        result["cells"].append(of_cell(*cell, options.images))
+        print(json.dumps(result["cells"][-1]), flush=True)
+        options.output.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
