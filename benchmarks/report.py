@@ -193,10 +193,16 @@ def exact(found: dict[str, Any], _: Path) -> str:
             row += [f"{one['median_error']:.1e}", f"{one['least_cosine']:.6f}"]
             row.append(str(one["decided_otherwise"]))
         rows.append(row)
+
+    def count(what: str) -> int:
+        values = [cell[what] for cell in found["cells"]]
+        return sum(v if what == "images" else v["decided_otherwise"] for v in values)
+
     text = (
         "First gradients from noise in float32 against float64. *Decided otherwise*: images in "
         "which a ReLU or a maximum falls on the other side than in float64; the others agree but "
-        "for rounding."
+        f"for rounding. Of {count('images')} there are {count('plain')} with XLA's forms and "
+        f"{count('jaxviz')} with jaxviz'."
     )
     title = "### The same result: gradients against float64"
     return "\n\n".join([title, conditions(found), text, markdown(rows, 2)])
