@@ -5,8 +5,8 @@
 
 From images of noise, one for each of the layer's first channels. `plain` is the network as XLA
 has every operation, in float32. A picture whose ReLUs and maxima decide as in float64 has a
-cosine of 1 but for rounding (below 1e-11); where one decision falls the other way, that part of the
-gradient is another, in whichever float32 it happens.
+cosine of 1 but for rounding (less than 1e-9 from it); where one decision falls the other way,
+that part of the gradient is another, in whichever float32 it happens.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
-from environment import CACHE, RESULTS, provenance  # noqa: E402
+from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
 
 from jaxviz.batch import LayerRenderer  # noqa: E402
 from jaxviz.loading import load_bundle  # noqa: E402
@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "exact.json")
     options = parser.parse_args()
+    if not all((CACHE / f"{network}.keras").exists() for network, *_ in CELLS):
+        build_networks(peers_python())
     result: dict[str, Any] = {**provenance(), "cells": []}
     options.output.parent.mkdir(exist_ok=True)
     for cell in CELLS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
@@ -11,10 +10,10 @@ from typing import Self
 
 from jaxviz.batch import LayerRenderer
 from jaxviz.errors import JaxvizError
+from jaxviz.lanes import core_count
 
-#: Cores that one compile keeps busy, nearly.
-_CORES = 2
-_MOST = 8
+#: Cores that one compile keeps busy, nearly; more threads than these would wait for Python.
+_CORES, _MOST = 2, 8
 
 
 def spare_threads(lanes: int) -> int:
@@ -27,7 +26,7 @@ def spare_threads(lanes: int) -> int:
         >>> spare_threads(10_000)
         0
     """
-    return max(0, min(_MOST, ((os.cpu_count() or 1) - lanes) // _CORES))
+    return max(0, min(_MOST, (core_count() - lanes) // _CORES))
 
 
 class Ahead:

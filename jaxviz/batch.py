@@ -278,8 +278,7 @@ class LayerRenderer:
             self.dtype = "float32"
             shapes = self._check_seen(self._seen, self._targets)
             self.forms = choose_forms(self.spec, self._targets, self.target.platform, shapes)
-            self._programs.clear()
-            del self._params
+            self.release()
             self.notes.append(
                 f"Layer {self.layer!r} is computed in float32: in bfloat16 it would be too far "
                 f"from that ({self.fidelity})."
@@ -518,6 +517,12 @@ class LayerRenderer:
             self._program().lowered(stage, *abstract).compile()
         if self._measure and not ending.is_set():
             self._assessor.lowered(abstract[0]).compile()
+
+    def release(self) -> None:
+        """Give up weights on the device and programs; what needs them again makes them again."""
+        self._programs.clear()
+        for made in ("_params", "_assessor"):
+            self.__dict__.pop(made, None)
 
     def _abstract(self, chunk: int) -> tuple[Any, ...]:
         """Shapes of weights, keys, helps and channels of a chunk, on the target's devices."""

@@ -10,8 +10,8 @@ import jax
 
 Options = dict[str, bool | int]
 
-# LLVM takes half of these processors' vectors by itself; all of them are worth 0 to 11 % of
-# a step, and nothing where there are none.
+# LLVM takes half of these processors' vectors by itself. All of them made the steps of eleven
+# layers up to 15 % faster and two 2 to 3 % slower; where there are none nothing changes.
 _WHOLE_VECTORS: Options = {"xla_cpu_prefer_vector_width": 512}
 # Half of a compile is LLVM's last optimisations and MLIR's way to write fused loops, which a
 # look at a picture is not the better for; the step is.

@@ -22,11 +22,19 @@ _MOST = 4
 
 def lane_count(platform: str) -> int:
     """How many lanes keep this machine's cores busy; one where an accelerator computes."""
-    if platform != "cpu":
-        return 1
+    return min(_MOST, core_count()) if platform == "cpu" else 1
+
+
+def core_count() -> int:
+    """How many cores this process may use.
+
+    Example:
+        >>> core_count() >= 1
+        True
+    """
     if hasattr(os, "sched_getaffinity"):
-        return min(_MOST, len(os.sched_getaffinity(0)))
-    return min(_MOST, os.cpu_count() or 1)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class CompiledOnce:

@@ -107,9 +107,9 @@ def retry(
 def unreachable(model: Model | Bundle, network: Network, layer: str, units: Units) -> np.ndarray:
     """[channels]: which units no image in the input range can make fire, as far as is proven."""
     before = network.before(layer)
-    spec, weights = network.spec, jax.tree.map(np.asarray, model.arrays())
     if before is None:
         return np.zeros(0, bool)
+    spec, weights = network.spec, jax.tree.map(np.asarray, model.arrays())
     ends = [
         np.asarray(units.to_network(np.full((1, 1, network.shape[-1]), value, np.float32)))[0, 0]
         for value in (units.low, units.high)

@@ -225,10 +225,10 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
                 reporter.layer(plan.name)
                 seconds = _make_layer(atlas, plan, renderer, ahead, recipe.seed, reporter)
                 drawn.append(drawing.submit(_finish, atlas, plan, seconds, reporter))
-                for layer in drawn:
-                    if layer.done():
-                        layer.result()  # which raises what went wrong
-            reports = [layer.result() for layer in drawn]
+                renderer.release()  # a network's layers together are many times its weights
+                for finished in filter(Future.done, drawn):
+                    finished.result()  # which raises what went wrong
+            reports = [finished.result() for finished in drawn]
     return AtlasReport(path, tuple(reports))
 
 

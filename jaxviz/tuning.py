@@ -131,9 +131,10 @@ def likely_chunk(renderer: LayerRenderer, units: int) -> int:
 def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
     """Units in a call for a layer of so many, from memory or by measuring its own steps."""
     memory, most = _memory(renderer), _most(renderer, units)
-    guess = likely_chunk(renderer, units)
-    if memory.recall() is not None:
-        return guess
+    known = memory.recall()
+    if known is not None:
+        return min(known, most)
+    guess = min(renderer.chunk, most)
 
     def seconds(pace: float) -> float:
         return _SHARE * pace * units * renderer.preset.steps

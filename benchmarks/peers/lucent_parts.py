@@ -1,6 +1,14 @@
-"""torch-lucent, imported beside any torchvision."""
+"""torch-lucent beside any torchvision, and Keras 3 models as it takes them."""
 
 import sys
+
+
+def frozen(model):
+    """A Keras model as PyTorch evaluates it, without gradients of the weights at every step."""
+    model.eval()
+    for variable in model.weights:
+        variable.value.requires_grad_(False)
+    return model
 
 
 def import_lucent():

@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 from frameworks import RATE, batches, keras_model, middle, trim, use_threads
-from lucent_parts import import_lucent
+from lucent_parts import frozen, import_lucent
 from worker import Parts
 
 
@@ -52,10 +52,7 @@ def torch_lucent(cell, images, channels, batch):
     """`render_vis` with a sum of channel objectives, on Keras 3's PyTorch modules."""
     torch, objectives, param, render, transform = import_lucent()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = keras_model(cell)
-    model.eval()
-    for variable in model.weights:  # or every step would compute gradients of the weights
-        variable.value.requires_grad_(False)
+    model = frozen(keras_model(cell))
 
     class Cut(torch.nn.Module):
         """The layer without its border, NCHW, as lucent takes channels."""

@@ -21,7 +21,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
 
 import numpy as np  # noqa: E402
-from lucent_parts import import_lucent  # noqa: E402
+from lucent_parts import frozen, import_lucent  # noqa: E402
 
 
 def main():
@@ -32,10 +32,7 @@ def main():
     import keras
 
     whole = keras.saving.load_model(model, compile=False)
-    cut = keras.Model(whole.inputs, whole.get_layer(layer).output)
-    cut.eval()
-    for variable in cut.weights:  # or every step would compute gradients of the weights
-        variable.value.requires_grad_(False)
+    cut = frozen(keras.Model(whole.inputs, whole.get_layer(layer).output))
 
     class Layer(torch.nn.Module):
         """NCHW pictures in [0, 1] to the layer's map, NCHW, as lucent takes channels."""

@@ -13,7 +13,7 @@ __all__ = ["Model", "node_weights", "run"]
 def __getattr__(name: str) -> Any:
     if name != "Model":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Flax takes a quarter of a second to import, and an atlas never needs it
+    # Flax takes 0.4 s to import, and an atlas never needs it
     from jaxviz.model.module import Model
 
     return Model

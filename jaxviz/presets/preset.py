@@ -26,6 +26,8 @@ from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad, Scale
 #: Receptive field in pixels below which a picture's envelope rises no less: what a first layer
 #: sees is a few pixels, what people look at is more.
 _NARROWEST = 12
+#: Optimizers that leave a picture where it is while its gradient is zero, from the first step.
+_MOVED_BY_GRADIENTS = {"sgd", "adam", "rmsprop", "adagrad"}
 
 
 class Texture(BaseModel):
@@ -239,10 +241,6 @@ class Preset(BaseModel):
             raise ConfigError(
                 f"preset {self.name!r} cannot be changed so", details=details
             ) from error
-
-
-#: Optimizers that leave a picture where it is while its gradient is zero, from the first step.
-_MOVED_BY_GRADIENTS = {"sgd", "adam", "rmsprop", "adagrad"}
 
 
 def _problem(where: tuple[Any, ...], message: str) -> str:

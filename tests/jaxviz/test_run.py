@@ -12,6 +12,7 @@ import pytest
 
 import jaxviz
 from jaxviz import bundle as bundles
+from jaxviz import run
 from jaxviz.errors import AtlasLockedError, AtlasMismatchError, ImageSizeError, LayerError
 from jaxviz.presets import DEFAULT_PRESET
 from jaxviz.recipe import AtlasRecipe
@@ -45,6 +46,18 @@ def assert_same(one, two):
     assert one.keys() == two.keys()
     for key, array in one.items():
         np.testing.assert_array_equal(array, two[key], err_msg=str(key))
+
+
+def test_a_finished_layer_is_given_up_and_can_be_made_again(recipe, monkeypatch):
+    jobs, prepare = [], run.prepare
+    monkeypatch.setattr(run, "prepare", lambda recipe: jobs.append(prepare(recipe)) or jobs[-1])
+    make_atlas(recipe)
+    held = contents(recipe.output)
+    for renderer in jobs[0].renderers:
+        assert not {"_params", "_assessor"} & set(vars(renderer))
+        assert not renderer._programs
+        again = renderer.render_chunk(range(renderer.units_in_layer), recipe.seed)
+        np.testing.assert_array_equal(held[renderer.layer, "scores"], again.scores)
 
 
 def test_the_atlas_holds_what_render_gives(recipe, model):
