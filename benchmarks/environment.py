@@ -66,17 +66,17 @@ def build_networks(python: Path) -> None:
             subprocess.run([python, script, CACHE, models, converted], check=True)
     for name in NETWORKS:
         if not (CACHE / f"{name}.json").exists():
-            _export(name)
+            export(CACHE / f"{name}.keras", CACHE)
 
 
-def _export(name: str) -> None:
+def export(model: Path, folder: Path) -> None:
     """A network as JSON and arrays, which need neither Keras nor jaxviz to read."""
     from jaxviz.loading import load_bundle
 
-    bundle = load_bundle(CACHE / f"{name}.keras")
+    bundle = load_bundle(model)
     arrays = {f"{layer}|{n}": a for layer, some in bundle.weights.items() for n, a in some.items()}
-    np.savez(CACHE / f"{name}.npz", **arrays)
-    (CACHE / f"{name}.json").write_text(bundle.spec.model_dump_json())
+    np.savez(folder / f"{model.stem}.npz", **arrays)
+    (folder / f"{model.stem}.json").write_text(bundle.spec.model_dump_json())
 
 
 def provenance(peers: Path | None = None) -> dict[str, Any]:

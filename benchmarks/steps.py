@@ -2,6 +2,7 @@
 """Milliseconds per image and ascent step, beside what a user could pick instead.
 
     benchmarks/steps.py [--preset robust] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
+    benchmarks/steps.py --model FILE.keras --layers a,b,c --size 96      your own network
 
 Every peer runs in a process of its own, with the same number of threads, and within a cell all
 take turns, so that whatever else the machine does falls on all of them; the best of the rounds
@@ -24,7 +25,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
-from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
+from environment import CACHE, RESULTS, build_networks, export, peers_python, provenance  # noqa: E402
 from processes import Team  # noqa: E402
 
 PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-lucent")
@@ -32,6 +33,7 @@ PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-
 #: of jaxviz is one of the search, with its transforms, which are a tenth to a third of a run.
 LIKE_ROBUST = ("tensorflow-fourier", "tf-keras-vis", "torch-lucent")
 IMAGES = 16
+Cell = tuple[str, str, int]
 SECONDS = 0.3  # of each peer in a round
 PATIENCE = 5.0  # seconds for a peer's rounds together, but for the first two
 DRAWS = 4  # channels that are tried for an image until one has a gradient
@@ -56,18 +58,22 @@ def live_channels(team: Team, request: dict[str, Any]) -> tuple[list[int], dict[
     return channels, {"filters": filters, "live": int(alive.any(axis=0).sum())}
 
 
-def measure(team: Team, cell: tuple[str, str, int], preset: str, rounds: int) -> dict[str, Any]:
-    """One cell: jaxviz and its peers."""
+def measure(
+    team: Team, model: Path, plain: Path, cell: Cell, preset: str, rounds: int
+) -> dict[str, Any]:
+    """One cell: jaxviz and its peers; the network is a file of Keras' and one of plain data."""
     network, layer, size = cell
-    depth = 1 if network == "mini-xception" else 3
-    start = np.random.default_rng(0).uniform(-0.125, 0.125, (IMAGES, size, size, depth))
+    *spatial, depth = json.loads(plain.read_text())["inputs"][0]["shape"]
+    start = np.random.default_rng(0).uniform(
+        -0.125, 0.125, (IMAGES, *(size for _ in spatial), depth)
+    )
     start = start.astype(np.float32)
     result: dict[str, Any] = {"network": network, "layer": layer, "size": size}
     result["load"], result["time"] = round(os.getloadavg()[0], 2), time.strftime("%H:%M UTC")
     with tempfile.TemporaryDirectory() as folder:
         np.save(f"{folder}/start.npy", start)
         request = {
-            "model": str(CACHE / f"{network}.keras"), "layer": layer, "size": size,
+            "model": str(model), "plain": str(plain), "layer": layer, "size": size,
             "images": f"{folder}/start.npy", "preset": preset,
         }  # fmt: skip
         channels, known = live_channels(team, request)
@@ -112,7 +118,8 @@ def continued(path: Path, found: dict[str, Any], fresh: bool) -> dict[str, Any]:
     return before if all(before.get(key) == found.get(key) for key in SAME) else found
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
@@ -122,20 +129,37 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell after this")
     parser.add_argument("--fresh", action="store_true", help="measure every cell anew")
     parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
+    parser.add_argument("--model", type=Path, help="a Keras file, instead of the usual networks")
+    parser.add_argument("--layers", default="", help="its layers, with commas between them")
+    parser.add_argument("--size", type=int, default=96, help="side of its images")
     options = parser.parse_args()
+    if bool(options.model) != bool(options.layers):
+        parser.error("--model and --layers belong together")
+    return options
+
+
+def main() -> None:
+    options = parsed()
     began = time.monotonic()
     python = peers_python(options.peers)
-    build_networks(python)
+    plain, cells = CACHE, CELLS
+    if options.model:
+        plain = Path(tempfile.mkdtemp())
+        export(options.model, plain)
+        cells = [(options.model.stem, x, options.size) for x in options.layers.split(",")]
+    else:
+        build_networks(python)
     possible = PEERS if options.preset == "keras-io" else LIKE_ROBUST
     peers = ["jaxviz", *(peer for peer in possible if peer not in options.skip)]
-    name = "steps.json" if options.preset == "keras-io" else "steps-robust.json"
-    output = options.output or RESULTS / name
+    parts = ["steps", options.model.stem if options.model else ""]
+    parts.append("robust" if options.preset == "robust" else "")
+    output = options.output or RESULTS / f"{'-'.join(filter(None, parts))}.json"
     output.parent.mkdir(exist_ok=True)
     found = {**provenance(python), "preset": options.preset, "cells": []}
-    found = continued(output, found, options.fresh)
+    found = continued(output, found, options.fresh or options.model is not None)
     done = {(cell["network"], cell["layer"], cell["size"]) for cell in found["cells"]}
     wanted = [
-        cell for cell in CELLS
+        cell for cell in cells
         if cell not in done
         and (not options.only or any(text in "/".join(map(str, cell)) for text in options.only))
     ]  # fmt: skip
@@ -144,7 +168,9 @@ def main() -> None:
             if time.monotonic() - began > options.seconds:
                 break
             team.revive()
-            found["cells"].append(measure(team, cell, options.preset, options.rounds))
+            model = options.model or CACHE / f"{cell[0]}.keras"
+            data = plain / f"{cell[0]}.json"
+            found["cells"].append(measure(team, model, data, cell, options.preset, options.rounds))
             output.write_text(json.dumps(found, indent=1) + "\n")
             times = found["cells"][-1]["peers"]
             best = {p: min(t["milliseconds"]) for p, t in times.items() if "error" not in t}
@@ -153,7 +179,7 @@ def main() -> None:
     print(f"{len(found['cells'])} cells in {output}, {left} left", flush=True)
 
 
-def _key(cell: dict[str, Any]) -> tuple[str, str, int]:
+def _key(cell: dict[str, Any]) -> Cell:
     return cell["network"], cell["layer"], cell["size"]
 
 

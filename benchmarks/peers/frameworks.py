@@ -22,8 +22,13 @@ def trim(size):
 
 
 def middle(activation):
-    e, f = trim(activation.shape[1]), trim(activation.shape[2])
-    return activation[:, e : activation.shape[1] - e, f : activation.shape[2] - f]
+    sizes = activation.shape[1:-1]
+    return activation[(slice(None), *(slice(trim(n), n - trim(n)) for n in sizes))]
+
+
+def spatial(x):
+    """The axes between the first and the last."""
+    return tuple(range(1, len(x.shape) - 1))
 
 
 def batches(images, channels, batch):
@@ -77,10 +82,11 @@ def tensorflow(cell, images, channels, batch):
     def ascend(images, channels):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            means = tf.reduce_mean(middle(model(images)), axis=(1, 2))
+            seen = middle(model(images))
+            means = tf.reduce_mean(seen, axis=spatial(seen))
             loss = tf.reduce_sum(tf.gather(means, channels, axis=1, batch_dims=1))
         gradient = tape.gradient(loss, images)
-        return images + RATE * tf.math.l2_normalize(gradient, axis=(1, 2, 3))
+        return images + RATE * tf.math.l2_normalize(gradient, axis=(*spatial(images), -1))
 
     parts = [(x, tf.constant(c)) for x, c in batches(images, channels, batch)]
     return looped(parts, ascend, tf.constant, lambda x: x.numpy())
@@ -100,11 +106,12 @@ def keras_jax(cell, images, channels, batch):
     @jax.jit
     def ascend(weights, images, channels):
         def loss(images):
-            means = middle(model.stateless_call(*weights, images)[0]).mean((1, 2))
+            seen = middle(model.stateless_call(*weights, images)[0])
+            means = seen.mean(spatial(seen))
             return means[jnp.arange(len(means)), channels].sum()
 
         gradient = jax.grad(loss)(images)
-        squares = (gradient**2).sum((1, 2, 3), keepdims=True)
+        squares = (gradient**2).sum((*spatial(images), -1), keepdims=True)
         return images + RATE * gradient * jax.lax.rsqrt(jnp.maximum(squares, 1e-12))
 
     parts = [(x, jnp.asarray(c)) for x, c in batches(images, channels, batch)]

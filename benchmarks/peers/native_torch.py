@@ -20,7 +20,17 @@ ACTIVATIONS = {
     "silu": F.silu,
     "sigmoid": torch.sigmoid,
     "linear": lambda x: x,
+    "tanh": torch.tanh,
+    "leaky_relu": lambda x, negative_slope=0.2: F.leaky_relu(x, negative_slope),
+    "elu": lambda x, alpha=1.0: F.elu(x, alpha),
+    "gelu": lambda x, approximate=0: F.gelu(x, approximate="tanh" if approximate else "none"),
+    "hard_silu": F.hardswish,
+    "hard_sigmoid": F.hardsigmoid,
 }
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d}
+MAXIMA = {1: F.max_pool1d, 2: F.max_pool2d}
+MEANS = {1: F.avg_pool1d, 2: F.avg_pool2d}
 
 
 def pads(op, spatial):
@@ -47,17 +57,34 @@ def padded(x, amounts, value=0.0):
 
 def convolution(op, w, x, groups):
     x, padding = padded(x, pads(op, x.shape[2:]))
-    return F.conv2d(x, w["kernel"], w.get("bias"), op["strides"], padding, op["dilation"], groups)
+    apply = CONVOLUTIONS[len(op["window"])]
+    return apply(x, w["kernel"], w.get("bias"), op["strides"], padding, op["dilation"], groups)
+
+
+def transposed(op, w, x):
+    even = [max(0, min(pair)) for pair in op["crop"]]
+    more = [max(0, -high) for _, high in op["crop"]]
+    x = TRANSPOSED[len(even)](
+        x, w["kernel"], w.get("bias"), op["strides"], even, more, 1, op["dilation"]
+    )
+    for axis, ((low, high), done) in enumerate(zip(op["crop"], even, strict=True), start=2):
+        end = max(0, high) - done
+        x = x.narrow(axis, low - done, x.shape[axis] - (low - done) - end)
+    return x
 
 
 def pool(op, w, x):
     if op["kind"] == "max":
         x, padding = padded(x, pads(op, x.shape[2:]), value=-torch.inf)
-        return F.max_pool2d(x, op["window"], op["strides"], padding)
+        return MAXIMA[len(padding)](x, op["window"], op["strides"], padding)
     amounts = pads(op, x.shape[2:])
-    assert all(low == high for low, high in amounts), "no such network here"
-    padding = [low for low, _ in amounts]
-    return F.avg_pool2d(x, op["window"], op["strides"], padding, count_include_pad=False)
+    average = MEANS[len(amounts)]
+    if all(low == high for low, high in amounts):
+        padding = [low for low, _ in amounts]
+        return average(x, op["window"], op["strides"], padding, count_include_pad=False)
+    ones, _ = padded(torch.ones((1, 1, *x.shape[2:])), amounts)
+    x, _ = padded(x, amounts)
+    return average(x, op["window"], op["strides"]) / average(ones, op["window"], op["strides"])
 
 
 def merge(op, w, *inputs):
@@ -65,6 +92,31 @@ def merge(op, w, *inputs):
     for other in inputs[1:]:
         result = result + other if op["kind"] == "add" else result * other
     return result
+
+
+def layer_norm(op, w, x):
+    assert op["axes"] == [-1]
+    found = F.layer_norm(
+        x.movedim(1, -1), x.shape[1:2], w.get("gamma"), w.get("beta"), op["epsilon"]
+    )
+    return found.movedim(-1, 1)
+
+
+def affine(op, w, x):
+    scale, offset = (torch.tensor(op[name]) for name in ("scale", "offset"))
+    if scale.numel() == offset.numel() == 1:
+        return x * scale + offset
+    return x * across(scale, x) + across(offset, x)
+
+
+def across(channels, x):
+    return channels.reshape(-1, *(1 for _ in x.shape[2:]))
+
+
+def crop(op, w, x):
+    for axis, (low, high) in enumerate(op["amounts"], start=2):
+        x = x.narrow(axis, low, x.shape[axis] - low - high)
+    return x
 
 
 def batch_norm(op, w, x):
@@ -81,9 +133,14 @@ OPS = {
     "merge": merge,
     "concatenate": lambda op, w, *inputs: torch.cat(inputs, dim=1),
     "pad": lambda op, w, x: F.pad(x, [n for pair in reversed(op["amounts"]) for n in pair]),
-    "global_pool": lambda op, w, x: x.mean((2, 3), keepdim=op["keepdims"]),
+    "global_pool": lambda op, w, x: x.mean(tuple(range(2, x.ndim)), keepdim=op["keepdims"]),
+    "conv_transpose": transposed,
+    "layer_norm": layer_norm,
+    "crop": crop,
+    "dense": lambda op, w, x: F.linear(x.movedim(1, -1), w["kernel"], w.get("bias")).movedim(-1, 1),
+    "scale": lambda op, w, x: x * across(w["scale"], x),
     "reshape": lambda op, w, x: x.reshape(len(x), op["shape"][-1], *op["shape"][:-1]),
-    "affine": lambda op, w, x: x * op["scale"][0] + op["offset"][0],
+    "affine": affine,
     "identity": lambda op, w, x: x,
 }
 
@@ -93,10 +150,11 @@ def kernel(op, role, array, layout):
     if role != "kernel":
         return torch.from_numpy(array)
     if op["op"] == "depthwise_conv":
-        height, width, channels, multiplier = array.shape
-        array = array.reshape(height, width, 1, channels * multiplier)
-    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1)))
-    return tensor.contiguous(memory_format=layout)
+        array = array.reshape(*array.shape[:-2], 1, -1)
+    spatial = range(array.ndim - 2)
+    order = (array.ndim - 1, array.ndim - 2, *spatial)
+    tensor = torch.from_numpy(np.ascontiguousarray(array.transpose(order)))
+    return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
 
 
 def upstream(nodes, layer):
@@ -110,8 +168,8 @@ def upstream(nodes, layer):
 
 def network(cell, layout):
     """A function from images to the layer, NCHW."""
-    path = Path(cell["model"])
-    spec = json.loads(path.with_suffix(".json").read_text())
+    path = Path(cell["plain"])
+    spec = json.loads(path.read_text())
     nodes = upstream(spec["nodes"], cell["layer"])
     with np.load(path.with_suffix(".npz")) as stored:
         weights = {
@@ -140,11 +198,11 @@ def stepper(cell, layout):
     def step(images, channels):
         images = images.detach().requires_grad_(True)
         seen = forward(images)
-        e, f = trim(seen.shape[2]), trim(seen.shape[3])
         own = seen[torch.arange(len(seen)), channels]
-        loss = own[:, e : own.shape[1] - e, f : own.shape[2] - f].mean((1, 2)).sum()
+        sides = (slice(trim(n), n - trim(n)) for n in own.shape[1:])
+        loss = own[(slice(None), *sides)].flatten(1).mean(1).sum()
         (gradient,) = torch.autograd.grad(loss, images)
-        squares = (gradient**2).sum((1, 2, 3), keepdim=True)
+        squares = (gradient**2).sum(tuple(range(1, gradient.ndim)), keepdim=True)
         with torch.no_grad():
             return images + RATE * gradient * torch.rsqrt(squares.clamp(min=1e-12))
 
@@ -154,8 +212,10 @@ def stepper(cell, layout):
 def torch_batched(cell, images, channels, batch):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     layouts = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
+    if images.ndim == 3:
+        del layouts["NHWC"]
     parts = [
-        (x.transpose(0, 3, 1, 2), torch.from_numpy(c)) for x, c in batches(images, channels, batch)
+        (np.moveaxis(x, -1, 1), torch.from_numpy(c)) for x, c in batches(images, channels, batch)
     ]
 
     def start(x, layout):
@@ -184,4 +244,4 @@ def torch_batched(cell, images, channels, batch):
 
 def shown(images):
     """NHWC."""
-    return images.detach().numpy().transpose(0, 2, 3, 1)
+    return np.moveaxis(images.detach().numpy(), 1, -1)

@@ -12,6 +12,8 @@ def jaxviz(cell, images, channels, batch):
     bundle, preset = load_bundle(cell["model"]), get_preset(cell["preset"])
     # which units are live does not depend on the chunk
     chunk = 4 if "candidates" in cell else None
+    line = images.ndim == 3  # a signal is an image of one row
+    images = images[:, None] if line else images
     stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"], chunk=chunk)
     filters, units = stepper.renderer.units_in_layer, stepper.units
     index = [
@@ -25,10 +27,12 @@ def jaxviz(cell, images, channels, batch):
         return stepper.advance(states, channels[some], count)
 
     def read(states):
-        return stepper.images(states, channels[index[0]])
+        found = stepper.images(states, channels[index[0]])
+        return found[:, 0] if line else found
 
     def live(images, channels):
         channels, found = channels % filters, []
+        images = images[:, None] if line else images
         for some in index:
             states = stepper.start(channels[some], images[some])
             found.append(responded(stepper.advance(states, channels[some], 1)))
