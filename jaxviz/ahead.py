@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Self
 
@@ -17,24 +17,26 @@ _CORES, _MOST = 2, 8
 
 
 def spare_threads(lanes: int) -> int:
-    """How many compiles there are cores for, besides those that make units.
+    """How many layers to compile at a time, besides those that are made.
 
     Args:
         lanes: Cores at work on units, or on feeding an accelerator.
 
     Example:
-        >>> spare_threads(10_000)
-        0
+        >>> spare_threads(10_000) <= 1
+        True
     """
-    return max(0, min(_MOST, (core_count() - lanes) // _CORES))
+    cores = core_count()
+    # even where all are at work: lanes wait for Python, and no layer's beginning needs them all
+    return 0 if cores == 1 else max(1, min(_MOST, (cores - lanes) // _CORES))
 
 
 class Ahead:
     """Compiles some layers ahead, in threads of its own.
 
-    On an accelerator a layer's programs take longer to compile than to run. Where all cores are at
-    work on units there is nothing to gain (measured on two), and there are no threads. Whatever
-    goes wrong here goes wrong again when the layer's turn comes, and is told then.
+    On an accelerator a layer's programs take longer to compile than to run, and a small layer's do
+    on a CPU. Whatever goes wrong here goes wrong again when the layer's turn comes, and is told
+    then.
 
     Args:
         layers: All that will be made, in order, and how many units of each. The first is left
@@ -44,8 +46,9 @@ class Ahead:
     Example:
         with Ahead(layers, threads=2) as ahead:
             for renderer, units in layers:
-                ahead.wait(renderer)
-                renderer.tune(units)
+                if not ahead.wait(renderer):
+                    ahead.go_on()  # while this one is compiled
+                renderer.tune(units, before_search=ahead.settle)
                 ahead.go_on()
                 …
     """
@@ -69,10 +72,16 @@ class Ahead:
             renderer, units = self._waiting.pop(0)
             self._begun[renderer] = self._pool.submit(self._compile, renderer, units)
 
-    def wait(self, renderer: LayerRenderer) -> None:
-        """Until the layer's programs are compiled, if that was begun."""
-        if renderer in self._begun:
-            self._begun.pop(renderer).result()
+    def wait(self, renderer: LayerRenderer) -> bool:
+        """Until the layer's programs are compiled, if that was begun; whether it was."""
+        begun = self._begun.pop(renderer, None)
+        if begun is not None:
+            begun.result()
+        return begun is not None
+
+    def settle(self) -> None:
+        """Until nothing is compiled any more that would be in the way of a measurement."""
+        wait(self._begun.values())
 
     def _compile(self, renderer: LayerRenderer, units: int) -> None:
         with contextlib.suppress(JaxvizError, RuntimeError):

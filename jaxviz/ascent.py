@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -27,8 +28,8 @@ class Help(NamedTuple):
             position has, 0 to 1.
     """
 
-    leak: jax.Array
-    behind: jax.Array
+    leak: jax.Array | np.ndarray
+    behind: jax.Array | np.ndarray
 
 
 #: (image in the network's units, picture in the preset's units, latent, channel, progress from

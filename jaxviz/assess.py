@@ -120,7 +120,7 @@ class Assessor:
         count = len(some)
         if count < self._chunk:
             some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
-        means, peaks = jax.device_get(self._seen(self._params, jnp.asarray(some)))
+        means, peaks = jax.device_get(self._seen(self._params, some))
         return np.asarray(means)[:count], np.asarray(peaks)[:count]
 
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:

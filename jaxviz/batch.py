@@ -9,7 +9,6 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -301,14 +300,15 @@ class LayerRenderer:
         share = -(-self.units_in_layer // self.lanes)
         return min(max(1, wanted // self.preset.replicates), share)
 
-    def tune(self, units: int) -> None:
+    def tune(self, units: int, before_search: Callable[[], object] = lambda: None) -> None:
         """Choose `chunk` by measurement or from memory, where it was not given.
 
         Args:
             units: How many there will be; more of them are worth a longer search.
+            before_search: Called before anything is measured that must not be disturbed.
         """
         if self._tunes:
-            self.chunk, self._tunes = tuning.tuned_chunk(self, units), False
+            self.chunk, self._tunes = tuning.tuned_chunk(self, units, before_search), False
 
     def render_chunk(
         self,
@@ -361,7 +361,7 @@ class LayerRenderer:
         on_units: Callable[[int], None],
     ) -> Render:
         """The pictures from one start, the dead tried again, all of them together."""
-        keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
+        keys = unit_keys(seed, self.layer, numbers, start)
         found = self._run(self._program(), self.chunk, numbers, keys, init, on_units=on_units)
         rows = np.repeat(numbers, self.preset.replicates)
         status, reason = retry(
@@ -397,8 +397,8 @@ class LayerRenderer:
         """Dead units in another way; few at a time, for there are few."""
         if attempt.another:
             init, start = self._assessor.likeliest(numbers, start), start + _RESCUE_STARTS
-        keys = unit_keys(seed, self.layer, jnp.asarray(numbers), start)
-        help = Help(jnp.full(len(numbers), attempt.leak), jnp.full(len(numbers), attempt.behind))
+        keys = unit_keys(seed, self.layer, numbers, start)
+        help = Help(*(np.full(len(numbers), n, np.float32) for n in (attempt.leak, attempt.behind)))
         few = min(self.chunk, _RESCUE_CHUNK.get(self.target.platform, _DEVICE_CHUNK))
         return self._run(self._program(rescue=True), few, numbers, keys, init, help)
 
@@ -526,16 +526,13 @@ class LayerRenderer:
 
     def _abstract(self, chunk: int) -> tuple[Any, ...]:
         """Shapes of weights, keys, helps and channels of a chunk, on the target's devices."""
-
-        def begin() -> Any:
-            numbers = np.zeros(self.target.shared(chunk), np.int32)
-            keys = unit_keys(0, self.layer, jnp.asarray(numbers))
-            slots = Slots(self._program(), None, len(numbers))
-            channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
-            return keys, helps, jnp.asarray(channels)
-
+        replicates = self.preset.replicates
+        units = (self.target.shared(chunk), *((replicates,) if replicates > 1 else ()))
+        keys = jax.ShapeDtypeStruct((*units, 2), np.uint32)
+        helps = jax.eval_shape(partial(self._program().help, units))
+        own = keys, helps, jax.ShapeDtypeStruct(units, np.int32)
         params = self.target.placed(jax.tree.map(_shape_of, self._prepared()), split=False)
-        return params, *self.target.placed(jax.eval_shape(begin), split=True)
+        return params, *self.target.placed(own, split=True)
 
     @property
     def _network(self) -> Network:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ for _command in (*COMMANDS, bench, plan_command):
 def main() -> None:
     """Run the command line and exit."""
     interrupt.listen()
+    # what is imported and traced stays: looking through it for garbage took 4 % of a small atlas
+    gc.set_threshold(50_000, 20, 20)
     try:
         status = cli(standalone_mode=False)
     except JaxvizError as error:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt32
+
+from jaxviz.compiler import rarely_run
 
 #: JAX's generator for every key; named in the manifest.
 PRNG = "threefry2x32"
+#: Keys as the plain numbers that they are: to take some of them, JAX compiles five programs.
+KeyData = UInt32[np.ndarray, "unit 2"]
 
 
-def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) -> jax.Array:
+def unit_keys(seed: int, layer: str, channels: np.ndarray, replicate: int = 0) -> KeyData:
     """One key per unit: a function of seed, layer name, channel and replicate alone.
 
     Args:
@@ -20,13 +27,30 @@ def unit_keys(seed: int, layer: str, channels: jax.Array, replicate: int = 0) ->
         layer: The layer's name; a stable digest of it is folded in.
         channels: [unit] channel numbers.
         replicate: Which of several attempts.
+
+    Example:
+        >>> jax.random.wrap_key_data(unit_keys(0, "conv1", np.arange(3))).shape
+        (3,)
     """
     digest = int.from_bytes(hashlib.sha256(layer.encode()).digest()[:4], "big")
-    key = jax.random.key(seed, impl=PRNG)
-    return _fold(key, np.uint32(digest), replicate, channels)
+    numbers = np.asarray(channels, np.int32)
+    # so that pieces of any size share a few compiled programs
+    several = np.resize(numbers, max(32, 1 << (len(numbers) - 1).bit_length()))
+    fold = _compiled_fold(jax.default_backend())
+    return np.asarray(fold(seed, np.uint32(digest), np.int32(replicate), several))[: len(numbers)]
 
 
-@jax.jit  # as one program: operation by operation it would compile several
-def _fold(key: jax.Array, digest: int, replicate: int, channels: jax.Array) -> jax.Array:
-    key = jax.random.fold_in(jax.random.fold_in(key, digest), replicate)
-    return jax.vmap(partial(jax.random.fold_in, key))(channels)
+def as_key(data: jax.Array | np.ndarray) -> jax.Array:
+    """The key that data of `unit_keys` are of; within what is compiled."""
+    return jax.random.wrap_key_data(jnp.asarray(data), impl=PRNG)
+
+
+@cache
+def _compiled_fold(platform: str) -> Callable[..., jax.Array]:
+    return jax.jit(_fold, static_argnums=0, compiler_options=rarely_run(platform))
+
+
+def _fold(seed: int, digest: jax.Array, replicate: jax.Array, channels: jax.Array) -> jax.Array:
+    key = jax.random.fold_in(jax.random.key(seed, impl=PRNG), digest)
+    keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, replicate)))(channels)
+    return jax.random.key_data(keys)

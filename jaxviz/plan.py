@@ -239,7 +239,7 @@ def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
     program, chunk = renderer._program(), renderer.target.shared(renderer.chunk)
     slots = Slots(program, renderer._params, chunk)
     numbers = np.arange(chunk, dtype=np.int32) % renderer.units_in_layer
-    keys = unit_keys(0, renderer.layer, jax.numpy.asarray(numbers))
+    keys = unit_keys(0, renderer.layer, numbers)
     channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
     state = program.start(renderer._params, keys, helps)
     current = jax.numpy.asarray(channels)

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State
 from jaxviz.compiler import often_run, rarely_run
+from jaxviz.keys import as_key
 from jaxviz.lanes import CompiledOnce
 from jaxviz.model.graph import Params
 from jaxviz.model.ops.leaky import leaky_forms, with_leak
@@ -90,19 +91,21 @@ class Program:
             spread = spread_units(stage, target.mesh)
             return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
 
-        self.start: CompiledOnce = compiled(self._vmapped("start", Ascent.start), rare=True)
-        self.start_from: Callable[..., State] = compiled(self._vmapped("start", Ascent.start_from))
+        self.start: CompiledOnce = compiled(self._vmapped("start", _start), rare=True)
+        self.start_from: Callable[..., State] = compiled(self._vmapped("start", _start_from))
         self.look: CompiledOnce = compiled(self._vmapped("look", Ascent.look), rare=True)
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
         self.steps = compiled(partial(_repeat, step), donated=True)
-        self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2))
+        self.merge = CompiledOnce(
+            jax.jit(_merge, donate_argnums=2, compiler_options=rarely_run(target.platform))
+        )
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
         """How units, an array of that shape, are helped by the preset itself."""
         if not self.helped:
             return ()
-        return Help(jnp.full(units, self.preset.redirect), jnp.zeros(units))
+        return Help(np.full(units, self.preset.redirect, np.float32), np.zeros(units, np.float32))
 
     def lowered(
         self, stage: str, params: Params, keys: Any, helps: Any, channels: Any
@@ -112,7 +115,7 @@ class Program:
         Args:
             stage: `start`, `step` (where steps are looped, the loop) or `look`.
             params: The network's weights.
-            keys: [unit] of all units of the chunk.
+            keys: [unit, 2] data of the keys of all units of the chunk.
             helps: [unit] how they are helped.
             channels: [unit] channel numbers.
         """
@@ -160,9 +163,11 @@ class Program:
         progress: jax.Array,
         help: Help | None,
     ) -> jax.Array:
-        network, behind = self._network, None
+        network: Network = self._network
+        behind: jax.Array | None = None
         if help is not None:
-            params, behind = with_leak(network.spec, params, help.leak), help.behind
+            leak, behind = map(jnp.asarray, help)
+            params = with_leak(network.spec, params, leak)
         seen = Seen(network, params, image, picture, latent, self._layer, channel, progress, behind)
         return objective.value(seen)
 
@@ -191,6 +196,16 @@ def _repeat(
     step: Callable[..., State], params: Any, state: State, channels: jax.Array, count: int
 ) -> State:
     return jax.lax.fori_loop(0, count, lambda _, state: step(params, state, channels), state)
+
+
+def _start(ascent: Ascent, key: jax.Array, help: Help | tuple[()] = ()) -> State:
+    return ascent.start(as_key(key), help)
+
+
+def _start_from(
+    ascent: Ascent, raw: jax.Array, key: jax.Array, help: Help | tuple[()] = ()
+) -> State:
+    return ascent.start_from(raw, as_key(key), help)
 
 
 def _merge(fresh: jax.Array, new: State, old: State) -> State:

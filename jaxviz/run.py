@@ -255,19 +255,21 @@ def _make_layer(
     """Make what is missing of a layer; how many seconds that took."""
     begin = time.perf_counter()
     if atlas.pending(plan.name):
-        ahead.wait(renderer)
-        renderer.tune(len(plan.channels) // renderer.preset.replicates)
+        if not ahead.wait(renderer):
+            ahead.go_on()  # while this one is compiled
+        units = len(plan.channels) // renderer.preset.replicates
+        renderer.tune(units, before_search=ahead.settle)
         atlas.record_compute(plan.name, renderer.compute)
-        ahead.go_on()  # only now, for it would be in the way of what is measured
-    for units in atlas.pending(plan.name):
+        ahead.go_on()
+    for piece in atlas.pending(plan.name):
         # with several replicates a filter has as many units, one after the other
-        channels = [plan.channels[unit] for unit in units][:: renderer.preset.replicates]
+        channels = [plan.channels[unit] for unit in piece][:: renderer.preset.replicates]
         made = renderer.render_chunk(channels, seed, on_units=reporter.units)
         atlas.record_compute(plan.name, renderer.compute)
         for note in renderer.notes:
             reporter.note(note)
         renderer.notes.clear()
-        _write(atlas, plan, units, made, renderer.preset.replicates)
+        _write(atlas, plan, piece, made, renderer.preset.replicates)
     return time.perf_counter() - begin
 
 

@@ -7,6 +7,7 @@ picture depends on which slot it had or who was beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Event, Lock
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from jaxviz import interrupt
 from jaxviz.ascent import Help, State
+from jaxviz.keys import as_key
 from jaxviz.lanes import side_by_side
 from jaxviz.program import Program
 
@@ -60,7 +62,7 @@ class Slots:
     def run(
         self,
         channels: np.ndarray,
-        keys: jax.Array,
+        keys: np.ndarray,
         init: np.ndarray | None,
         help: Help | None = None,
         on_units: Callable[[int], None] = lambda count: None,
@@ -70,7 +72,7 @@ class Slots:
 
         Args:
             channels: [unit] channel numbers.
-            keys: [unit] their keys.
+            keys: [unit, 2] their keys, from `unit_keys`.
             init: [unit, height, width, channels] starting pictures, or None for the preset's.
             help: How each unit is helped, [unit] arrays; as the preset says where left out.
             on_units: Called with the number of units that have just been finished.
@@ -95,7 +97,7 @@ class Slots:
                 state, scores = self._begin(owner, taken, state, channels, keys, init, helps)
                 begun[taken] = scores[taken]
             assert state is not None
-            current = jnp.asarray(channels[np.maximum(owner, 0)])
+            current = jax.device_put(channels[np.maximum(owner, 0)])
             for begin in range(0, stride, burst):
                 if interrupt.seen() or (ending is not None and ending.is_set()):
                     raise KeyboardInterrupt
@@ -120,16 +122,15 @@ class Slots:
         return Finished(*(join(column) for column in zip(*rows, strict=True)))
 
     def replicated(
-        self, channels: np.ndarray, keys: jax.Array, init: np.ndarray | None, help: Help | None
-    ) -> tuple[np.ndarray, jax.Array, np.ndarray | None, Help | tuple[()]]:
+        self, channels: np.ndarray, keys: np.ndarray, init: np.ndarray | None, help: Help | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Help | tuple[()]]:
         """What units have of their own, and with several replicates those of theirs too."""
         count = self.program.preset.replicates
         if count > 1:
             channels = np.repeat(channels[:, None], count, axis=1)
-            fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
-            keys = jax.vmap(fold, in_axes=(0, None))(keys, jnp.arange(count))
+            keys = np.asarray(_keys_of_replicates(keys, count))
             init = None if init is None else np.repeat(init[:, None], count, axis=1)
-            help = help and Help(*(jnp.repeat(n[:, None], count, axis=1) for n in help))
+            help = help and Help(*(np.repeat(n[:, None], count, axis=1) for n in help))
         return channels, keys, init, self.program.help(channels.shape) if help is None else help
 
     def _begin(
@@ -138,7 +139,7 @@ class Slots:
         taken: np.ndarray,
         state: State | None,
         channels: np.ndarray,
-        keys: jax.Array,
+        keys: np.ndarray,
         init: np.ndarray | None,
         helps: Help | tuple[()],
     ) -> tuple[State, np.ndarray]:
@@ -148,12 +149,11 @@ class Slots:
         if init is None:
             fresh = self.program.start(self.params, keys[units], help)
         else:
-            given = jnp.asarray(init[units])
-            fresh = self.program.start_from(self.params, given, keys[units], help)
-        view = self.program.look(self.params, fresh, jnp.asarray(channels[units]))
+            fresh = self.program.start_from(self.params, init[units], keys[units], help)
+        view = self.program.look(self.params, fresh, channels[units])
         scores = np.asarray(view.score)
         if state is not None:
-            fresh = self.program.merge(jnp.asarray(taken), fresh, state)
+            fresh = self.program.merge(taken, fresh, state)
         return fresh, scores
 
 
@@ -161,7 +161,7 @@ def run_in_lanes(
     slots: Slots,
     lanes: int,
     channels: np.ndarray,
-    keys: jax.Array,
+    keys: np.ndarray,
     init: np.ndarray | None,
     help: Help | None = None,
     on_units: Callable[[int], None] = lambda count: None,
@@ -172,7 +172,7 @@ def run_in_lanes(
         slots: What every lane has for itself.
         lanes: How many; fewer where there are not units enough to fill the slots.
         channels: [unit] channel numbers.
-        keys: [unit] their keys.
+        keys: [unit, 2] their keys, from `unit_keys`.
         init: As for `Slots.run`.
         help: As for `Slots.run`.
         on_units: Called with the number of units that have just been finished, by one lane
@@ -192,6 +192,14 @@ def run_in_lanes(
     lanes = min(lanes, -(-len(channels) // slots.count))
     parts = side_by_side(run, np.array_split(np.arange(len(channels)), lanes))
     return Finished(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@partial(jax.jit, static_argnums=1)
+def _keys_of_replicates(keys: np.ndarray, count: int) -> jax.Array:
+    """[unit, 2] -> [unit, replicate, 2]."""
+    fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    each = jax.vmap(fold, in_axes=(0, None))(as_key(keys), jnp.arange(count))
+    return jax.random.key_data(each)
 
 
 def _assign(owner: np.ndarray, waiting: list[int]) -> tuple[np.ndarray, np.ndarray]:

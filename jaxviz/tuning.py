@@ -25,11 +25,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.errors import ConfigError
-from jaxviz.keys import PRNG
 from jaxviz.lanes import side_by_side
 from jaxviz.slots import Slots
 from jaxviz.spec import Shape
@@ -128,7 +126,9 @@ def likely_chunk(renderer: LayerRenderer, units: int) -> int:
     return min(renderer.chunk if known is None else known, _most(renderer, units))
 
 
-def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
+def tuned_chunk(
+    renderer: LayerRenderer, units: int, before_search: Callable[[], object] = lambda: None
+) -> int:
     """Units in a call for a layer of so many, from memory or by measuring its own steps."""
     memory, most = _memory(renderer), _most(renderer, units)
     known = memory.recall()
@@ -143,6 +143,7 @@ def tuned_chunk(renderer: LayerRenderer, units: int) -> int:
     rough = _pace(renderer, guess, lasting=0)  # compiles what is needed in any case
     if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
         return guess
+    before_search()
     found = search(guess, most, partial(_pace, renderer), seconds)
     if found.complete and most == MOST:
         memory.keep(found.chunk)
@@ -169,12 +170,11 @@ def _memory(renderer: LayerRenderer) -> Memory:
 def _pace(renderer: LayerRenderer, chunk: int, lasting: float = _TIMED_SECONDS) -> float:
     """Seconds per unit and step with so many units in a call, all lanes at work."""
     program, params = renderer._program(), renderer._params
-    data = np.arange(2 * chunk, dtype=np.uint32).reshape(chunk, 2)
-    keys = jax.random.wrap_key_data(jnp.asarray(data), impl=PRNG)
+    keys = np.arange(2 * chunk, dtype=np.uint32).reshape(chunk, 2)
     channels, own, _, helps = Slots(program, params, chunk).replicated(
         np.arange(chunk) % renderer.units_in_layer, keys, None, None
     )
-    numbers = jnp.asarray(channels)
+    numbers = jax.device_put(channels)
 
     def run(count: int, ending: Event) -> float:
         state = jax.block_until_ready(program.start(params, own, helps))

@@ -95,7 +95,7 @@ class Stepper:
         help = self._program.help((self.chunk,))
 
         def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
-            keys = unit_keys(0, self.renderer.layer, jnp.asarray(lane))
+            keys = unit_keys(0, self.renderer.layer, lane)
             if image is None:
                 return self._program.start(self._params, keys, help)
             return self._program.start_from(self._params, jnp.asarray(image), keys, help)

@@ -92,14 +92,11 @@ def test_compiles_do_not_grow_with_the_number_of_filters(bundle, chunk):
 
 
 def test_keys_depend_on_seed_layer_and_channel_alone():
-    def data(*arguments):
-        return jax.random.key_data(unit_keys(*arguments))
-
     channels = np.arange(4)
-    np.testing.assert_array_equal(data(1, "a", channels)[2:], data(1, "a", channels[2:]))
-    stacked = np.concatenate(
-        [data(1, "a", channels), data(2, "a", channels), data(1, "b", channels)]
-    )
+    one = unit_keys(1, "a", channels)
+    np.testing.assert_array_equal(one[2:], unit_keys(1, "a", channels[2:]))
+    np.testing.assert_array_equal(one, unit_keys(1, "a", np.arange(70))[:4])
+    stacked = np.concatenate([one, unit_keys(2, "a", channels), unit_keys(1, "b", channels)])
     assert len(np.unique(stacked, axis=0)) == 12
 
 

@@ -201,7 +201,9 @@ def test_what_of_a_maco_step_turns_on_rounding():
         program, params = renderer._program(), renderer._params
         start = program.start(params, unit_keys(0, "conv2", channels))
         plain = LayerRenderer(bundle, "conv2", settled(preset), size=40, chunk=chunk)._program()
-        gradient = plain.advance(params, plain.start(params, start.key), channels, 1).latent[0]
+        gradient = plain.advance(
+            params, plain.start(params, jax.random.key_data(start.key)), channels, 1
+        ).latent[0]
         begin = np.asarray(start.latent[0])
         step = np.asarray(program.advance(params, start, channels, 1).latent[0]) - begin
         found[chunk] = step, np.asarray(gradient) - begin
