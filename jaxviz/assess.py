@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxviz.compiler import rarely_run
+from jaxviz.compiler import compiler_options
 from jaxviz.lanes import CompiledOnce, lane_count, side_by_side
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
@@ -56,7 +56,7 @@ class Assessor:
         self._params, self._chunk = params, chunk
         self._shape, self._units = network.shape, units
         self._given = references
-        options = rarely_run(jax.default_backend())
+        options = compiler_options(jax.default_backend(), "little")
         seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
         self._seen = CompiledOnce(seen)
         self._lanes = lane_count(jax.default_backend())

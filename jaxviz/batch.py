@@ -16,6 +16,8 @@ from jaxviz import tuning
 from jaxviz.allocator import keep_freed_memory
 from jaxviz.ascent import Help
 from jaxviz.assess import Assessor
+from jaxviz.compiler import Effort, effort_for
+from jaxviz.cost import step_cost
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
 from jaxviz.given import read_image
@@ -230,6 +232,8 @@ class LayerRenderer:
         self.lanes = lane_count(platform)
         self.chunk = chunk or self._default_chunk(shapes)
         self._tunes = chunk is None and platform == "cpu" and tuning.allowed()
+        #: How much the step's compile is worth; not known before the units are counted.
+        self.effort: Effort | None = None
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
@@ -247,6 +251,8 @@ class LayerRenderer:
         """How units are computed, as JSON: what a manifest keeps, for `restore`."""
         found: dict[str, Any] = {"chunk": self.chunk, "lanes": self.lanes, "forms": self.forms}
         found |= {"dtype": self.dtype, "tuned": not self._tunes}
+        if self.effort is not None:
+            found["effort"] = self.effort
         if self.fidelity is not None:
             found["fidelity"] = self.fidelity._asdict()
         if self.did_not_fit:
@@ -257,7 +263,7 @@ class LayerRenderer:
         """Compute units as before, or their pictures would differ in rounding."""
         self.chunk, self.forms = compute["chunk"], compute["forms"]
         self.dtype, self.lanes = compute.get("dtype", "float32"), compute.get("lanes", 1)
-        self._tunes = not compute.get("tuned", True)
+        self._tunes, self.effort = not compute.get("tuned", True), compute.get("effort")
         self.did_not_fit = list(compute.get("did_not_fit", []))
         if "fidelity" in compute:
             self.fidelity = Fidelity(**compute["fidelity"])
@@ -307,8 +313,16 @@ class LayerRenderer:
             units: How many there will be; more of them are worth a longer search.
             before_search: Called before anything is measured that must not be disturbed.
         """
+        self._count_effort(units)
         if self._tunes:
             self.chunk, self._tunes = tuning.tuned_chunk(self, units, before_search), False
+
+    def _count_effort(self, units: int) -> None:
+        """Decide how much the step's compile is worth, for so many units."""
+        if self.effort is None and self.target.platform == "cpu":
+            cost = step_cost(self.spec, self.layer, self._seen).flops * self.preset.draws
+            pictures = units * self.preset.replicates * self._attempts
+            self.effort = effort_for(cost * self.preset.steps * pictures / 1e9)
 
     def render_chunk(
         self,
@@ -509,6 +523,7 @@ class LayerRenderer:
             ending: Set where it is not wanted any more.
         """
         self.settle()
+        self._count_effort(units)
         chunk = tuning.likely_chunk(self, units) if self._tunes else self.chunk
         abstract = self._abstract(chunk)
         for stage in ("step", "start", "look"):
@@ -550,6 +565,8 @@ class LayerRenderer:
                 self.traces,
                 self.target,
                 rescue,
+                # few are tried again
+                "some" if rescue and self.effort != "little" else self.effort or "all",
             )
         return self._programs[rescue]
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.ascent import Ascent, Help, State
-from jaxviz.compiler import often_run, rarely_run
+from jaxviz.compiler import Effort, compiler_options
 from jaxviz.keys import as_key
 from jaxviz.lanes import CompiledOnce
 from jaxviz.model.graph import Params
@@ -41,6 +41,7 @@ class Program:
         traces: Counts compilations by stage.
         target: The devices that units are spread over.
         rescue: Whether units can be helped and are given up early without a gradient.
+        effort: What the compile of the step is worth.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Program:
         traces: dict[str, int],
         target: Target,
         rescue: bool = False,
+        effort: Effort = "all",
     ) -> None:
         self.preset, self._target = preset, target
         #: Whether units have a `Help` in their state.
@@ -87,7 +89,7 @@ class Program:
             stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
         ) -> Any:
             donate = (1,) if donated else ()
-            options = (rarely_run if rare else often_run)(target.platform)
+            options = compiler_options(target.platform, "little" if rare else effort)
             spread = spread_units(stage, target.mesh)
             return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
 
@@ -97,9 +99,8 @@ class Program:
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
         self.steps = compiled(partial(_repeat, step), donated=True)
-        self.merge = CompiledOnce(
-            jax.jit(_merge, donate_argnums=2, compiler_options=rarely_run(target.platform))
-        )
+        little = compiler_options(target.platform, "little")
+        self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2, compiler_options=little))
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
         """How units, an array of that shape, are helped by the preset itself."""

@@ -55,6 +55,8 @@ class Parts:
         live: (images, channels) -> which have a gradient, where the peer can say so.
         filters: Of the layer, where the peer can say so.
         tuning: Seconds that went into choosing how to step.
+        whole: What a run of the whole layer takes before its first step, in seconds, and then per
+            image and step, in milliseconds, where the peer goes about it in another way.
     """
 
     states: list[Any]
@@ -65,6 +67,7 @@ class Parts:
     live: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     filters: int = 0
     tuning: float = 0.0
+    whole: dict[str, float] | None = None
 
 
 def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
@@ -85,7 +88,8 @@ def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
     np.save(request["result"], moved)
     # the first step includes the compile
     first = compiled - loaded + parts.tuning
-    return parts, {"first_seconds": first, "batch": parts.batch, "about": parts.about}
+    answer = {"first_seconds": first, "batch": parts.batch, "about": parts.about}
+    return parts, answer | ({"whole": parts.whole} if parts.whole else {})
 
 
 def timed(parts: Parts, steps: int, turn: int, warm: bool) -> dict[str, float]:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from jaxviz.ascent import State
 from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import Bundle
+from jaxviz.compiler import Effort
 from jaxviz.keys import unit_keys
 from jaxviz.model import Model
 from jaxviz.precision import Dtype
@@ -38,6 +39,7 @@ class Stepper:
         size: Side of the image or (height, width); the preset's where left out.
         chunk: Units in one compiled call; chosen for the device where left out.
         dtype: What the network is computed in.
+        effort: What the compile of the step is worth; a run of a small layer takes less.
 
     Attributes:
         renderer: What it runs.
@@ -65,6 +67,7 @@ class Stepper:
         size: int | tuple[int, int] | None = None,
         chunk: int | None = None,
         dtype: Dtype = "float32",
+        effort: Effort = "all",
     ) -> None:
         began = time.perf_counter()
         tunes = chunk is None
@@ -73,6 +76,7 @@ class Stepper:
         self.tuning_seconds = time.perf_counter() - began if tunes else 0.0
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
         self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk, dtype=dtype)
+        self.renderer.effort = effort
         self.chunk: int = self.renderer.target.shared(self.renderer.chunk)
         self.lanes = self.renderer.lanes
         self.units = self.chunk * self.lanes

@@ -1,0 +1,49 @@
+"""What a program's compile is worth changes its rounding at most, and is remembered."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxviz import compiler
+from jaxviz.batch import LayerRenderer
+from jaxviz.presets import get_preset
+from jaxviz.spec import InputRange
+from tests.jaxviz.tiny import tiny_bundle
+
+RANGE = InputRange(low=(0.0,), high=(1.0,))
+
+
+def renderer(effort=None):
+    preset = get_preset("keras-io").override(steps=3)
+    made = LayerRenderer(tiny_bundle(range_=RANGE), "conv2", preset, size=24, chunk=2)
+    made.effort = effort
+    return made
+
+
+@pytest.mark.parametrize("effort", ["some", "little"])
+def test_less_effort_gives_the_same_pictures(effort):
+    whole = renderer("all").render_chunk(range(4), seed=1)
+    less = renderer(effort).render_chunk(range(4), seed=1)
+    np.testing.assert_allclose(less.raw, whole.raw, atol=1e-4)
+    np.testing.assert_array_equal(less.status, whole.status)
+
+
+def test_small_layers_are_compiled_with_little_effort_and_go_on_so():
+    first = renderer()
+    assert "effort" not in first.compute
+    first.tune(4)
+    assert first.compute["effort"] == "little"
+    # a continued run takes what is recorded, whatever the rule is by then
+    second = renderer()
+    second.restore({**first.compute, "effort": "all"})
+    second.tune(4)
+    assert second.compute["effort"] == "all"
+
+
+def test_options_that_are_not_known_are_left_out(monkeypatch):
+    compiler.compiler_options.cache_clear()
+    monkeypatch.setattr(compiler, "_PLAIN_LOOPS", {"xla_no_such_option": True})
+    assert compiler.compiler_options("cpu", "some") is None
+    assert compiler.compiler_options("tpu", "all") is None
+    compiler.compiler_options.cache_clear()
+    jax.jit(lambda x: x + 1, compiler_options=compiler.compiler_options("cpu", "little"))(1)
