@@ -16,6 +16,7 @@ from jaxviz.model.graph import derived_key
 from jaxviz.model.neighbours import folded_weights, neighbour_forms
 from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
+from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
 from jaxviz.model.ops.registry import FOLDED
@@ -57,6 +58,8 @@ def _always(op: Any, shape: Shape) -> bool:
 LOWERINGS = (
     Lowering(Pool, SLICES, _CPU, _always),
     Lowering(DepthwiseConv, SLICES, _CPU, _always),
+    Lowering(Conv, SLICES, _CPU, is_depthwise),
+    Lowering(Conv, BLOCKS, _CPU, is_grouped),
     Lowering(Conv, PATCHES, _CPU, is_pointwise),
     Lowering(Conv, PREPARED, _CPU, is_image),
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),

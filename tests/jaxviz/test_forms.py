@@ -114,6 +114,39 @@ def test_patches_and_prepared(height, width, high, wide, down, across, padding, 
     assert_forms_equal(op, {**weights, **PREPARE[Conv, "prepared"](op, weights)}, shape, "prepared")
 
 
+@settings(deadline=None, max_examples=10, derandomize=True)
+@given(
+    sizes,
+    sizes,
+    window,
+    window,
+    stride,
+    stride,
+    padding,
+    st.integers(1, 2),
+    st.sampled_from([(2, 3, 2), (4, 2, 3), (3, 10, 4), (12, 4, 4), (5, 1, 1), (5, 1, 2)]),
+)
+def test_grouped(height, width, high, wide, down, across, padding, dilation, groups):
+    if not fits(min(height, width), (max(high, wide) - 1) * dilation + 1, padding):
+        return
+    count, depth, filters = groups  # and channels and filters of each
+    op = Conv(
+        filters=count * filters,
+        window=(high, wide),
+        strides=(down, across),
+        dilation=(dilation, dilation),
+        padding=padding,
+        groups=count,
+    )
+    draw = np.random.default_rng(1)
+    kernel = draw.normal(size=(high, wide, depth, count * filters))
+    weights = {"kernel": kernel, "bias": draw.normal(size=count * filters)}
+    shape = (2, height, width, count * depth)
+    if depth == 1:
+        assert_forms_equal(op, weights, shape, "slices")
+    assert_forms_equal(op, {**weights, **PREPARE[Conv, "blocks"](op, weights)}, shape, "blocks")
+
+
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
     op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
@@ -172,6 +205,8 @@ COMPARISONS = {
     (DepthwiseConv, "slices"): test_depthwise,
     (Conv, "patches"): test_patches_and_prepared,
     (Conv, "prepared"): test_patches_and_prepared,
+    (Conv, "slices"): test_grouped,
+    (Conv, "blocks"): test_grouped,
     (Conv, "winograd"): test_winograd,
 }
 

@@ -4,6 +4,7 @@ from jaxviz.model.ops import (
     conv,
     einsum,
     elementwise,
+    grouped,
     layout,
     norm,
     patches,
@@ -14,6 +15,6 @@ from jaxviz.model.ops import (
 from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
 
 __all__ = [
-    "DIRECT", "FORMS", "PREPARE", "compute", "conv", "einsum", "elementwise", "implements",
-    "layout", "norm", "patches", "pool", "prepared", "winograd",
+    "DIRECT", "FORMS", "PREPARE", "compute", "conv", "einsum", "elementwise", "grouped",
+    "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
 ]  # fmt: skip
