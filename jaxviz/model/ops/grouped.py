@@ -77,7 +77,7 @@ def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     channels = kernel.shape[-2]
     one, count = _block(op, channels)
     together, filters = op.groups // count, op.filters // op.groups
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for block in range(count):
         joined = np.zeros((*op.window, together * channels, one.filters), kernel.dtype)
         for place in range(together):
