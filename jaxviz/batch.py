@@ -271,7 +271,7 @@ class LayerRenderer:
     def settle(self) -> None:
         """See whether bfloat16 is near enough to float32, and go back to that where it is not.
 
-        Takes two small compilations, once a layer; nothing for float32.
+        Takes two small compilations, seldom three, once a layer; nothing for float32.
         """
         if self.dtype != "bfloat16" or self.fidelity is not None:
             return

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from jaxviz.ascent import Ascent, Help, State
 from jaxviz.compiler import Effort, compiler_options
@@ -25,6 +26,8 @@ from jaxviz.targets import Target, spread_units
 
 # A unit without a gradient stays where it is, and only its random transforms still change.
 _PATIENCE = 8
+# A TPU's memory is in tiles of 8 by 128 numbers: of the last two axes, as they lie in memory.
+_SUBLANES = 8
 
 
 class Program:
@@ -98,7 +101,8 @@ class Program:
         self.look: CompiledOnce = compiled(self._vmapped("look", Ascent.look), rare=True)
         step = self._vmapped("step", Ascent.step)
         self.step = compiled(step, donated=True)
-        self.steps = compiled(partial(_repeat, step), donated=True)
+        compact = target.platform == "tpu"
+        self.steps = compiled(partial(_repeat, step, compact), donated=True)
         little = compiler_options(target.platform, "little")
         self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2, compiler_options=little))
 
@@ -194,9 +198,32 @@ def _patience(steps: int) -> int:
 
 
 def _repeat(
-    step: Callable[..., State], params: Any, state: State, channels: jax.Array, count: int
+    step: Callable[..., State],
+    compact: bool,
+    params: Any,
+    state: State,
+    channels: jax.Array,
+    count: int,
 ) -> State:
-    return jax.lax.fori_loop(0, count, lambda _, state: step(params, state, channels), state)
+    """Several steps; `compact` keeps what they hand on as it is given to them.
+
+    A TPU's convolutions want the units along its 128 lanes where an image has few channels. The
+    loop would keep the latents so as well: float32, and padded to as many units.
+    """
+
+    def body(_: Any, state: State) -> State:
+        state = step(params, state, channels)
+        return jax.tree.map(_compact, state) if compact else state
+
+    return jax.lax.fori_loop(0, count, body, jax.tree.map(_compact, state) if compact else state)
+
+
+def _compact(array: jax.Array) -> jax.Array:
+    if array.ndim < 2 or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return array
+    few = [axis for axis in range(1, array.ndim) if array.shape[axis] < _SUBLANES]
+    many = [axis for axis in range(1, array.ndim) if axis not in few]
+    return with_layout_constraint(array, Layout((0, *few, *many)))
 
 
 def _start(ascent: Ascent, key: jax.Array, help: Help | tuple[()] = ()) -> State:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jaxviz.errors import ConfigError
 from jaxviz.model.graph import derived_key
-from jaxviz.model.neighbours import folded_weights, neighbour_forms
+from jaxviz.model.neighbours import accelerator_forms, folded_weights, neighbour_forms
 from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
@@ -81,7 +81,7 @@ def choose_forms(
         targets: Names of nodes.
         platform: `cpu`, `gpu` or `tpu`, as `jax.default_backend()` says.
         shapes: Shape of every node upstream and of the inputs, from `ModelSpec.shapes`.
-        dtype: What is computed in; bfloat16 stays with XLA's forms, whose sums are float32.
+        dtype: What is computed in; off a TPU bfloat16 stays with XLA's forms.
 
     Returns:
         {node name: form name}.
@@ -92,7 +92,11 @@ def choose_forms(
     asked = os.environ.get(VARIABLE, "fast")
     if asked not in ("fast", "reference"):
         raise ConfigError(f"{VARIABLE} is {asked!r}", hint="Expected fast or reference.")
-    if asked == "reference" or dtype == "bfloat16":
+    if asked == "reference":
+        return {}
+    if platform == "tpu":
+        return accelerator_forms(spec, targets)
+    if dtype == "bfloat16":
         return {}
     there = [lowering for lowering in LOWERINGS if platform in lowering.platforms]
     chosen = {}

@@ -15,9 +15,28 @@ from typing import Any
 import numpy as np
 
 from jaxviz.model.ops.elementwise import knows_from_result
-from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED
+from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT
 from jaxviz.model.ops.winograd import WINOGRAD
 from jaxviz.spec import Activation, BatchNorm, Conv, Dense, DepthwiseConv, ModelSpec, Node, Pool
+
+
+def accelerator_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
+    """The same where what is computed costs nothing and what is in memory does.
+
+    A ReLU's gradient takes nothing but its result, which whatever comes next reads, or
+    stands behind the pooling, whose result is smaller. A batch norm stays: it is fused
+    with the convolution before it.
+    """
+    nodes = spec.upstream(targets)
+    consumers = _consumers(nodes)
+    found = {}
+    for node in nodes:
+        if knows_from_result(node.op):
+            found.setdefault(node.name, KEPT)
+        source = _only_source(spec, node, targets, consumers)
+        if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):
+            found[node.name] = found[source.name] = MOVED_DIRECT
+    return found
 
 
 def neighbour_forms(
@@ -31,23 +50,42 @@ def neighbour_forms(
         forms: The forms that were chosen node by node.
     """
     nodes = spec.upstream(targets)
-    consumers: dict[str, list[Node]] = defaultdict(list)
-    for node in nodes:
-        for name in node.inputs:
-            consumers[name].append(node)
+    consumers = _consumers(nodes)
     found = {}
     for node in nodes:
-        source = spec.by_name.get(node.inputs[0])
-        if source is not None and source.name not in targets and len(consumers[source.name]) == 1:
+        source = _only_source(spec, node, targets, consumers)
+        if source is not None:
             if isinstance(node.op, BatchNorm) and _can_fold(node.op, source):
                 found[node.name] = FOLDED
-            if _is_maximum(node.op) and source.op == Activation(function="relu"):
+            if _is_maximum(node.op) and _is_plain_relu(source.op):
                 found[node.name] = found[source.name] = MOVED
         if knows_from_result(node.op) and any(
             _reads_memory(user, forms) for user in consumers[node.name]
         ):
             found[node.name] = KEPT
     return found
+
+
+def _consumers(nodes: Sequence[Node]) -> dict[str, list[Node]]:
+    consumers: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for name in node.inputs:
+            consumers[name].append(node)
+    return consumers
+
+
+def _only_source(
+    spec: ModelSpec, node: Node, targets: Sequence[str], consumers: Mapping[str, list[Node]]
+) -> Node | None:
+    """The node before, where nobody else sees its result."""
+    source = spec.by_name.get(node.inputs[0])
+    if source is None or source.name in targets or len(consumers[source.name]) > 1:
+        return None
+    return source
+
+
+def _is_plain_relu(op: Any) -> bool:
+    return bool(op == Activation(function="relu"))
 
 
 def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:

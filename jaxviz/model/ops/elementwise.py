@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, implements
+from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT, implements
 from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Math, Merge, PRelu, Scale
 
 Weights = Mapping[str, jax.Array]
@@ -85,13 +85,13 @@ def activation(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
 
 
 @implements(Activation, KEPT)
-def relu_kept(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
+def activation_kept(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
     """A ReLU, bounded or not, that knows from its result where it is open.
 
     XLA would work out again what went into it, a whole depthwise convolution perhaps, for
-    the gradient; the result is in memory anyway where a convolution reads it.
+    the gradient, or keep it in memory; the result is there anyway where a convolution reads it.
     """
-    return _relu_kept(op.arguments.get("max_value", np.inf), x)
+    return relu_kept(x, op.arguments.get("max_value", np.inf))
 
 
 def knows_from_result(op: Any) -> bool:
@@ -105,13 +105,14 @@ def knows_from_result(op: Any) -> bool:
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _relu_kept(most: float, x: jax.Array) -> jax.Array:
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def relu_kept(x: jax.Array, most: float = np.inf) -> jax.Array:
+    """A ReLU up to `most` whose gradient is taken from its result."""
     return jax.lax.optimization_barrier(relu(x, max_value=None if np.isinf(most) else most))
 
 
-def _relu_kept_forward(most: float, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    y = _relu_kept(most, x)
+def _relu_kept_forward(x: jax.Array, most: float) -> tuple[jax.Array, jax.Array]:
+    y = relu_kept(x, most)
     return y, y
 
 
@@ -120,7 +121,7 @@ def _relu_kept_backward(most: float, y: jax.Array, cotangent: jax.Array) -> tupl
     return (jnp.where(is_open, cotangent, jnp.zeros((), cotangent.dtype)),)
 
 
-_relu_kept.defvjp(_relu_kept_forward, _relu_kept_backward)
+relu_kept.defvjp(_relu_kept_forward, _relu_kept_backward)
 
 
 @implements(PRelu)
@@ -144,6 +145,7 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
 
 
 @implements(Activation, MOVED)
+@implements(Activation, MOVED_DIRECT)
 @implements(BatchNorm, FOLDED)
 def nothing(op: Any, weights: Weights, x: jax.Array) -> jax.Array:
     """What a neighbour does already (`jaxviz.model.neighbours`)."""

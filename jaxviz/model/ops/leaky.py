@@ -14,11 +14,13 @@ import jax
 from jaxviz.model.graph import Params, derived_key
 from jaxviz.model.ops.elementwise import activation
 from jaxviz.model.ops.pool import SLICES
-from jaxviz.model.ops.registry import MOVED, implements
+from jaxviz.model.ops.registry import DIRECT, MOVED, MOVED_DIRECT, implements
 from jaxviz.spec import Activation, ModelSpec
 
 LEAKY = "leaky"
 _LEAK = "leak"
+# of a pooling that does a ReLU's work: the form that leaves it to the ReLU
+_ALONE = {MOVED: SLICES, MOVED_DIRECT: DIRECT}
 _FLAT = frozenset({"relu", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "threshold"})
 
 
@@ -38,8 +40,8 @@ def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax
 def leaky_forms(spec: ModelSpec, forms: Mapping[str, str]) -> dict[str, str]:
     """The same forms with every activation leaky."""
     names = (node.name for node in spec.nodes if isinstance(node.op, Activation))
-    pools = (name for name, form in forms.items() if form == MOVED)
-    return {**forms, **dict.fromkeys(pools, SLICES), **dict.fromkeys(names, LEAKY)}
+    pools = {name: _ALONE[form] for name, form in forms.items() if form in _ALONE}
+    return {**forms, **pools, **dict.fromkeys(names, LEAKY)}
 
 
 def with_leak(spec: ModelSpec, params: Params, leak: jax.Array) -> Params:

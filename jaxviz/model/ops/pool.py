@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 
 from jaxviz.model.ops.conv import SLICES, shifted_sum
-from jaxviz.model.ops.elementwise import relu
-from jaxviz.model.ops.registry import MOVED, implements
+from jaxviz.model.ops.elementwise import relu, relu_kept
+from jaxviz.model.ops.registry import MOVED, MOVED_DIRECT, implements
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
@@ -61,6 +61,12 @@ def pool_and_relu(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     nothing above zero none goes through.
     """
     return relu(pool_slices(op, weights, x))
+
+
+@implements(Pool, MOVED_DIRECT)
+def pool_and_relu_direct(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
+    """The same of XLA's pooling: one map in memory, where before and behind the ReLU were two."""
+    return relu_kept(pool(op, weights, x))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))

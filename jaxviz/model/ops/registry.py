@@ -30,6 +30,8 @@ FOLDED = "folded"
 KEPT = "result kept"
 #: Of a ReLU, and of the maximum pooling behind it that does its work on fewer values.
 MOVED = "relu moved"
+#: The same of a pooling that XLA does, where its own form is the fast one.
+MOVED_DIRECT = "relu moved, direct"
 FORMS: dict[type[Op], dict[str, Form]] = {}
 PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 
