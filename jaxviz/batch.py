@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from jaxviz.model import Model
 
 _DEVICE_CHUNK = 64
+# A TPU lays units of few channels along its 128 lanes, and pads what are fewer.
+_TPU_CHUNK = 128
 # Units without a gradient that are tried again at once; elsewhere as many as any others.
 _RESCUE_CHUNK = {"cpu": 4}
 # Starts that are tried for a dead unit are other ones than those of several attempts.
@@ -296,7 +298,8 @@ class LayerRenderer:
 
     def _default_chunk(self, shapes: dict[str, Any]) -> int:
         if self.target.platform != "cpu":
-            each = fitting_chunk(self.estimated_memory, self.target.memory, _DEVICE_CHUNK)
+            most = _TPU_CHUNK if self.target.platform == "tpu" else _DEVICE_CHUNK
+            each = fitting_chunk(self.estimated_memory, self.target.memory, most)
             wanted = each * len(self.target.devices)
         else:
             if len(self._targets) == 1:  # of these only one channel is computed

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.layout import Layout, with_layout_constraint
 
 from jaxviz.ascent import Ascent, Help, State
 from jaxviz.compiler import Effort, compiler_options
@@ -219,6 +218,8 @@ def _repeat(
 
 
 def _compact(array: jax.Array) -> jax.Array:
+    from jax.experimental.layout import Layout, with_layout_constraint
+
     if array.ndim < 2 or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         return array
     few = [axis for axis in range(1, array.ndim) if array.shape[axis] < _SUBLANES]

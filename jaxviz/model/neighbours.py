@@ -29,7 +29,7 @@ def accelerator_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]
     """
     nodes = spec.upstream(targets)
     consumers = _consumers(nodes)
-    found = {}
+    found: dict[str, str] = {}
     for node in nodes:
         if knows_from_result(node.op):
             found.setdefault(node.name, KEPT)
