@@ -9,12 +9,18 @@ translation in float32 (the whole layer, as XLA has every operation), for what j
 a TPU when it is asked for nothing (`jaxviz`), and for the same in float32. The step is the
 published loop's (preset `keras-io`). Units are sharded over the target's chips;
 `collectives` counts what these would send each other. Figures are the compiler's own
-(`cost_analysis`, `memory_analysis`): nothing is run.
+(`cost_analysis`, `memory_analysis`): nothing is run. All variants have 128 units a chip,
+which is what jaxviz takes by itself.
+
+What FILE.json has of programs that did not change since is kept: every variant is recorded with
+a digest of the program that was given to the compiler.
 """
 
 import argparse
+import hashlib
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -24,6 +30,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
+from environment import provenance  # noqa: E402
 
 from jaxviz.batch import LayerRenderer  # noqa: E402
 from jaxviz.bundle import Bundle  # noqa: E402
@@ -34,12 +41,21 @@ from jaxviz.objectives import trimmed_mean  # noqa: E402
 from jaxviz.presets import get_preset  # noqa: E402
 from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
 
-UNITS_PER_CHIP = 16
+UNITS_PER_CHIP = 128
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
 
 
-def counted(lowered: jax.stages.Lowered) -> dict[str, float]:
-    """Bytes, operations and memory per image, and collectives of the whole program."""
+def counted(lowered: jax.stages.Lowered, before: dict) -> dict[str, float | str]:
+    """Bytes, operations and memory per image, and collectives of the whole program.
+
+    Args:
+        lowered: The program.
+        before: What was found earlier, perhaps of the same program.
+    """
+    compiler = f"{jax.__version__} {version('libtpu')}"
+    digest = hashlib.sha256(f"{compiler} {lowered.as_text()}".encode()).hexdigest()[:16]
+    if before.get("program") == digest:
+        return before
     program = lowered.compile()
     cost, memory = program.cost_analysis(), program.memory_analysis()
     return {
@@ -47,6 +63,7 @@ def counted(lowered: jax.stages.Lowered) -> dict[str, float]:
         "gflop": cost["flops"] / UNITS_PER_CHIP / 1e9,
         "peak_megabytes": memory.temp_size_in_bytes / UNITS_PER_CHIP / 1e6,
         "collectives": collectives(program.as_text() or ""),
+        "program": digest,
     }
 
 
@@ -90,7 +107,7 @@ def plain_step(
 
 
 def costs(
-    cell: tuple[str, str, int], target: Target, *, only_ours: bool = False
+    cell: tuple[str, str, int], target: Target, before: dict, *, only_ours: bool = False
 ) -> dict[str, object]:
     """What the variants of one cell cost."""
     network, layer, size = cell
@@ -98,12 +115,41 @@ def costs(
     result: dict[str, object] = {"network": network, "layer": layer, "size": size}
     units = UNITS_PER_CHIP * len(target.devices)
     if not only_ours:
-        result[PLAIN] = counted(plain_step(bundle, layer, size, target, units=units))
+        plain = plain_step(bundle, layer, size, target, units=units)
+        result[PLAIN] = counted(plain, before.get(PLAIN, {}))
     for name, dtype in ((OURS, "auto"), (WIDE, "float32"))[: 1 if only_ours else 2]:
         preset = get_preset("keras-io")
         renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
-        result[name] = counted(renderer.lower(units))
+        result[name] = counted(renderer.lower(units), before.get(name, {}))
     return result
+
+
+class Results:
+    """What was found, in a file that is written after every cell."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(exist_ok=True)
+        self.targets: list[dict] = json.loads(path.read_text()) if path.exists() else []
+
+    def before(self, target: str, cell: tuple[str, str, int]) -> dict:
+        """What there is of a cell."""
+        cells = next((one["cells"] for one in self.targets if one["target"] == target), [])
+        return next((c for c in cells if (c["network"], c["layer"], c["size"]) == cell), {})
+
+    def put(self, target: str, cell: tuple[str, str, int], found: dict) -> None:
+        """Keep it, in the order of the cells."""
+        one = next((one for one in self.targets if one["target"] == target), None)
+        if one is None:
+            self.targets.append(one := {"target": target, "cells": []})
+        about = provenance() | {"units_per_chip": UNITS_PER_CHIP, "dtype": None}
+        about["versions"]["libtpu"] = version("libtpu")
+        old = self.before(target, cell)
+        cells = [c for c in one["cells"] if c is not old] + [found]
+        order = {c: number for number, c in enumerate(CELLS)}
+        cells.sort(key=lambda c: order.get((c["network"], c["layer"], c["size"]), len(order)))
+        one |= {"about": about, "cells": cells}
+        self._path.write_text(json.dumps(self.targets, indent=1) + "\n")
 
 
 def table(found: list[dict]) -> str:
@@ -132,7 +178,8 @@ def table(found: list[dict]) -> str:
         ratios = [c[PLAIN]["megabytes_moved"] / c[OURS]["megabytes_moved"] for c in cells]
         body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         summary = f"least {min(ratios):.2f}, geometric mean {np.exp(np.mean(np.log(ratios))):.2f}"
-        parts.append(f"{one['target']}, jax {one['jax']}: {summary}\n\n{body}")
+        jax_ = one["about"]["versions"]["jax"]
+        parts.append(f"{one['target']}, jax {jax_}: {summary}\n\n{body}")
     return "\n\n".join(parts)
 
 
@@ -149,21 +196,19 @@ def main() -> None:
     if options.table:
         print(table([one for path in options.table for one in json.loads(path.read_text())]))
         return
-    options.output.parent.mkdir(exist_ok=True)
     targets, alone = options.target, options.collectives
     if not targets and not alone:
         targets, alone = ["v5e:2x2", "v6e:2x2"], ["v5e:4x4"]
-    found: list[dict] = []
+    results = Results(options.output)
     for name in [*targets, *alone]:
         target = find_target(name)
-        found.append({"target": name, "jax": jax.__version__, "cells": []})
         for cell in CELLS:
             if options.only and not any(text in "/".join(map(str, cell)) for text in options.only):
                 continue
-            found[-1]["cells"].append(costs(cell, target, only_ours=name in alone))
-            options.output.write_text(json.dumps(found, indent=1) + "\n")
+            before = results.before(name, cell)
+            results.put(name, cell, costs(cell, target, before, only_ours=name in alone))
             print(name, *cell, file=sys.stderr, flush=True)
-    print(table(found))
+    print(table(results.targets))
 
 
 if __name__ == "__main__":
