@@ -2,6 +2,7 @@
 """What a step moves and computes on a TPU, compiled ahead of time on a machine without one.
 
     pip install '.[tpu]'; benchmarks/tpu.py [--target NAME]... [--only TEXT]... [-o FILE.json]
+    benchmarks/tpu.py --variant plain …        # one or more of them alone, the others kept
     benchmarks/tpu.py --table FILE.json...
 
 Per image and step: megabytes moved, GFLOP, and megabytes of peak memory, for a plain
@@ -43,6 +44,8 @@ from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
 
 UNITS_PER_CHIP = 128
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
+#: What is compiled, and what jaxviz is told to compute in.
+VARIANTS = {PLAIN: None, OURS: "auto", WIDE: "float32"}
 
 
 def counted(lowered: jax.stages.Lowered, before: dict) -> dict[str, float | str]:
@@ -107,20 +110,21 @@ def plain_step(
 
 
 def costs(
-    cell: tuple[str, str, int], target: Target, before: dict, *, only_ours: bool = False
+    cell: tuple[str, str, int], target: Target, before: dict, variants: list[str]
 ) -> dict[str, object]:
     """What the variants of one cell cost."""
     network, layer, size = cell
     bundle = load_bundle(HERE / ".cache" / f"{network}.keras")
-    result: dict[str, object] = {"network": network, "layer": layer, "size": size}
+    result = {**before, "network": network, "layer": layer, "size": size}
     units = UNITS_PER_CHIP * len(target.devices)
-    if not only_ours:
-        plain = plain_step(bundle, layer, size, target, units=units)
-        result[PLAIN] = counted(plain, before.get(PLAIN, {}))
-    for name, dtype in ((OURS, "auto"), (WIDE, "float32"))[: 1 if only_ours else 2]:
-        preset = get_preset("keras-io")
-        renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
-        result[name] = counted(renderer.lower(units), before.get(name, {}))
+    for name in variants:
+        if name == PLAIN:
+            lowered = plain_step(bundle, layer, size, target, units=units)
+        else:
+            preset, dtype = get_preset("keras-io"), VARIANTS[name]
+            renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
+            lowered = renderer.lower(units)
+        result[name] = counted(lowered, before.get(name, {}))
     return result
 
 
@@ -153,34 +157,39 @@ class Results:
 
 
 def table(found: list[dict]) -> str:
-    """A table in Markdown for every target in which all variants were compiled."""
-    parts = []
-    for one in found:
-        cells = [cell for cell in one["cells"] if PLAIN in cell]
-        if not cells:
-            sent = sum(cell[OURS]["collectives"] for cell in one["cells"])
-            parts.append(f"{one['target']}: {len(one['cells'])} cells, {sent} collectives.")
-            continue
-        rows = [
-            ["network", "layer", "GFLOP plain", "GFLOP", "peak MB plain", "peak MB", "MB plain"]
-            + ["MB float32", "×", "MB", "**×**", "collectives"],
-            ["---"] * 2 + ["---:"] * 10,
-        ]
-        for cell in cells:
-            plain, ours, wide = cell[PLAIN], cell[OURS], cell[WIDE]
-            moved = plain["megabytes_moved"]
-            numbers = [plain["gflop"], ours["gflop"], plain["peak_megabytes"]]
-            numbers += [ours["peak_megabytes"], moved, wide["megabytes_moved"]]
-            ratios = [moved / wide["megabytes_moved"], moved / ours["megabytes_moved"]]
-            texts = [f"{n:.3g}" for n in numbers]
-            texts += [f"{ratios[0]:.2f}", f"{ours['megabytes_moved']:.3g}", f"{ratios[1]:.2f}"]
-            rows.append([cell["network"], cell["layer"], *texts, str(ours["collectives"])])
-        ratios = [c[PLAIN]["megabytes_moved"] / c[OURS]["megabytes_moved"] for c in cells]
-        body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        summary = f"least {min(ratios):.2f}, geometric mean {np.exp(np.mean(np.log(ratios))):.2f}"
-        jax_ = one["about"]["versions"]["jax"]
-        parts.append(f"{one['target']}, jax {jax_}: {summary}\n\n{body}")
-    return "\n\n".join(parts)
+    """A table in Markdown for every target that the plain translation was compiled for."""
+    return "\n\n".join(filter(None, map(_target_table, found)))
+
+
+def _target_table(one: dict) -> str:
+    cells = [cell for cell in one["cells"] if OURS in cell]
+    compared = [cell for cell in cells if PLAIN in cell]
+    if not compared:
+        sent = sum(cell[OURS]["collectives"] for cell in cells)
+        networks = len({cell["network"] for cell in cells})
+        return f"{one['target']}: {len(cells)} cells of {networks} networks, {sent} collectives."
+    rows = [
+        ["network", "layer", "GFLOP plain", "GFLOP", "peak MB plain", "peak MB", "MB plain"]
+        + ["MB float32", "×", "MB", "**×**", "collectives"],
+        ["---"] * 2 + ["---:"] * 10,
+    ]
+    ratios = []
+    for cell in compared:
+        plain, ours, wide = cell[PLAIN], cell[OURS], cell.get(WIDE)
+        moved = plain["megabytes_moved"]
+        ratios.append(moved / ours["megabytes_moved"])
+        numbers = [plain["gflop"], ours["gflop"], plain["peak_megabytes"], ours["peak_megabytes"]]
+        texts = [f"{n:.3g}" for n in (*numbers, moved)]
+        texts += [f"{(w := wide['megabytes_moved']):.3g}", f"{moved / w:.2f}"] if wide else ["", ""]
+        texts += [f"{ours['megabytes_moved']:.3g}", f"{ratios[-1]:.2f}"]
+        rows.append([cell["network"], cell["layer"], *texts, str(ours["collectives"])])
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    about = one["about"]
+    return (
+        f"{one['target']}, {about['units_per_chip']} units a chip, jax {about['versions']['jax']}: "
+        f"{len(compared)} cells, least {min(ratios):.2f}, "
+        f"geometric mean {np.exp(np.mean(np.log(ratios))):.2f}\n\n{body}"
+    )
 
 
 def main() -> None:
@@ -190,6 +199,7 @@ def main() -> None:
         "--collectives", action="append", default=[], help="a target for jaxviz' own form alone"
     )
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--variant", action="append", choices=VARIANTS)
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "tpu.json")
     parser.add_argument("--table", type=Path, nargs="+", help="print the table of results")
     options = parser.parse_args()
@@ -202,11 +212,12 @@ def main() -> None:
     results = Results(options.output)
     for name in [*targets, *alone]:
         target = find_target(name)
+        chosen = [OURS] if name in alone else options.variant or list(VARIANTS)
         for cell in CELLS:
             if options.only and not any(text in "/".join(map(str, cell)) for text in options.only):
                 continue
             before = results.before(name, cell)
-            results.put(name, cell, costs(cell, target, before, only_ours=name in alone))
+            results.put(name, cell, costs(cell, target, before, chosen))
             print(name, *cell, file=sys.stderr, flush=True)
     print(table(results.targets))
 
