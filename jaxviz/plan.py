@@ -21,10 +21,12 @@ from jaxviz.errors import MemoryLimitError
 from jaxviz.fit import fitting_chunk
 from jaxviz.hlo import moved_bytes
 from jaxviz.keys import unit_keys
+from jaxviz.presets import Preset
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.run import prepare
 from jaxviz.slots import Slots
 from jaxviz.targets import Chip, find_target
+from jaxviz.transforms.still import decided
 
 #: Share of what the chip's figures allow that a step is taken to reach. A guess: it was never
 #: measured on a chip. `jaxviz bench` measures it where there is one.
@@ -190,14 +192,39 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             details=[f"needed {needed / 2**30:.2f} GiB, found {target.memory / 2**30:.2f} GiB"],
             hint="Smaller pictures need less: --size N.",
         )
-    pictures = each * renderer.preset.replicates
-    counted = programs[each].cost_analysis()
-    if counted:
-        flops, moved = counted["flops"] / pictures, counted["bytes accessed"] / pictures
-    else:  # by XLA's GPU compiler nothing is counted
-        flops = needed_flops(renderer)
-        moved = moved_bytes(programs[each].as_text() or "") / pictures
+    share, pictures = moving_share(renderer.preset), each * renderer.preset.replicates
+    flops, moved = 0.0, 0.0
+    for part, still in ((share, False), (1 - share, True)):
+        if not part:
+            continue
+        program = programs[each]
+        if 0 < share < 1:
+            renderer.release()  # or what was traced with both branches would be used again
+            with decided(still):
+                program = renderer.lower(each * devices).compile()
+        counted = program.cost_analysis()
+        if counted:
+            flops += part * counted["flops"] / pictures
+            moved += part * counted["bytes accessed"] / pictures
+        else:  # by XLA's GPU compiler nothing is counted
+            flops += part * needed_flops(renderer)
+            moved += part * moved_bytes(program.as_text() or "") / pictures
+    if 0 < share < 1:
+        renderer.release()
     return _Step(each * devices, needed, flops, moved)
+
+
+def moving_share(preset: Preset) -> float:
+    """The share of steps in which a preset's transforms still change the picture.
+
+    Example:
+        >>> from jaxviz.presets import get_preset
+        >>> moving_share(get_preset("robust")), moving_share(get_preset("keras-io"))
+        (0.3, 1.0)
+    """
+    ends = [getattr(one, "until", 0.0) for one in preset.transforms]
+    fading = bool(ends) and all(ends) and max(ends) < 1
+    return max(ends) if fading else 1.0
 
 
 def needed_memory(program: jax.stages.Compiled) -> float:

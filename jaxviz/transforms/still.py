@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
+
+_DECIDED: ContextVar[bool | None] = ContextVar("decided", default=None)
+
+
+@contextmanager
+def decided(still: bool) -> Iterator[None]:
+    """What is traced meanwhile has one branch alone: for counting what a step costs in each.
+
+    A compiler counts both branches of a condition in every step.
+
+    Args:
+        still: Whether everything is left as it is.
+
+    Example:
+        >>> def twice(x, by): return by * x
+        >>> with decided(True):
+        ...     float(unless(jnp.array(False), twice, jnp.array(3.0), jnp.array(2.0)))
+        3.0
+    """
+    before = _DECIDED.set(still)
+    try:
+        yield
+    finally:
+        _DECIDED.reset(before)
 
 
 def unless(
@@ -29,6 +55,8 @@ def unless(
         >>> float(unless(jnp.array(False), twice, jnp.array(3.0), jnp.array(2.0)))
         6.0
     """
+    if (known := _DECIDED.get()) is not None:
+        return x if known else function(x, numbers)
 
     @jax.custom_vjp
     def value(still: jax.Array, x: jax.Array, numbers: Any) -> jax.Array:

@@ -13,10 +13,11 @@ from jaxviz.bundle import save
 from jaxviz.cli import cli
 from jaxviz.errors import MemoryLimitError
 from jaxviz.hlo import collectives, kernels, library_calls, moved_bytes, own_convolutions
-from jaxviz.plan import compiled_step, needed_flops, plan_atlas
+from jaxviz.plan import compiled_step, moving_share, needed_flops, plan_atlas
 from jaxviz.presets import get_preset
 from jaxviz.recipe import AtlasRecipe
 from jaxviz.targets import CHIPS, present_target
+from jaxviz.transforms import Scale
 from tests.jaxviz.tiny import tiny_bundle
 
 
@@ -69,6 +70,25 @@ def test_a_compiled_step_needs_at_least_what_is_needed():
     step, one = compiled_step(renderer()), renderer()
     assert step.flops > 0.5 * needed_flops(one)  # Winograd's algorithm may save some
     assert step.moved > 4 * 24 * 24 * 3
+
+
+def test_each_branch_counts_for_the_steps_that_take_it():
+    def cost(transforms, fade):
+        target = replace(present_target(), chip=CHIPS["v5e"])
+        preset = get_preset("robust").override(steps=10, rescue=False, transforms=transforms(fade))
+        preset = preset.model_copy(update={"texture": None})
+        assert moving_share(preset) == (fade if transforms(fade) else 1.0)
+        one = LayerRenderer(tiny_bundle(), "conv2", preset, size=24, chunk=4, target=target)
+        return compiled_step(one)
+
+    def scaled(fade):
+        return (Scale(factors=(0.9, 1.1), between=True, outside="wrap", fade=fade),)
+
+    none, some, more = (cost(*how) for how in ((lambda _: (), 0.25), (scaled, 0.25), (scaled, 0.5)))
+    assert none.flops < some.flops < more.flops
+    # linear in the share, and nothing of a faded transform but the branch that is not there
+    assert more.flops - none.flops == pytest.approx(2 * (some.flops - none.flops), rel=0.02)
+    assert more.moved - none.moved == pytest.approx(2 * (some.moved - none.moved), rel=0.1)
 
 
 def test_bytes_are_counted_as_the_compiler_counts_them():
