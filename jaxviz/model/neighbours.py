@@ -32,7 +32,7 @@ def accelerator_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]
     consumers = _consumers(nodes)
     found: dict[str, str] = {}
     for node in nodes:
-        if knows_from_result(node.op) and "max_value" not in node.op.arguments:
+        if _is_plain_relu(node.op):
             found.setdefault(node.name, KEPT)
         source = _only_source(spec, node, targets, consumers)
         if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):
