@@ -17,11 +17,12 @@ def test_values_and_gradients_are_those_of_the_direct_forms():
     forms = choose_forms(bundle.spec, ["norm"], "tpu", shapes, "bfloat16")
     assert set(forms.values()) == {KEPT, MOVED_DIRECT}
     with jax.enable_x64(True):
+        weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), dict(bundle.weights))
         image = jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 16, 3)))
 
         def made(forms):
             def of(x):
-                return run(bundle.spec, bundle.weights, {"image": x}, ["norm"], forms)["norm"]
+                return run(bundle.spec, weights, {"image": x}, ["norm"], forms)["norm"]
 
             value, back = jax.vjp(of, image)
             return value, back(jnp.cos(jnp.arange(value.size)).reshape(value.shape))[0]
