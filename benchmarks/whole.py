@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from compileall import compile_dir
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -42,6 +43,9 @@ def main() -> None:
     options = parser.parse_args()
     python = peers_python(options.peers)
     build_networks(python)
+    # as after a first run; pip has done so for the packages of both
+    for code in ("jaxviz", "converters", "benchmarks/peers"):
+        compile_dir(HERE.parent / code, quiet=1)
     model, size = CACHE / "galaxy.keras", str(options.size)
     result = {**provenance(python), "size": options.size, "whole": {}}
     with tempfile.TemporaryDirectory() as folder:
