@@ -16,6 +16,7 @@ from jaxviz.model.graph import derived_key
 from jaxviz.model.neighbours import accelerator_forms, folded_weights, neighbour_forms
 from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
+from jaxviz.model.ops.dilated import DILATED, suits_dilated
 from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
@@ -63,6 +64,7 @@ LOWERINGS = (
     Lowering(Conv, PATCHES, _CPU, is_pointwise),
     Lowering(Conv, PREPARED, _CPU, is_image),
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
+    Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),
 )
 

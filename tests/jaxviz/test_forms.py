@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute
-from jaxviz.spec import Conv, DepthwiseConv, Op, Pool
+from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
 EXACT = 1e-11
@@ -147,6 +147,24 @@ def test_grouped(height, width, high, wide, down, across, padding, dilation, gro
     assert_forms_equal(op, {**weights, **PREPARE[Conv, "blocks"](op, weights)}, shape, "blocks")
 
 
+@settings(deadline=None, max_examples=5, derandomize=True)
+@given(sizes, sizes, st.sampled_from(["same", "valid", ((2, 0), (1, 3))]), st.integers(1, 2))
+def test_dilated(height, width, padding, less):
+    op = Conv(filters=5, window=(3, 3), strides=(1, 1), dilation=(3, less), padding=padding)
+    if not fits(height, 7, padding) or not fits(width, 1 + 2 * less, padding):
+        return
+    draw = np.random.default_rng(1)
+    weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
+    weights |= PREPARE[Conv, "dilated"](op, weights)
+    assert_forms_equal(op, weights, (2, height, width, 4), "dilated")
+
+
+@pytest.mark.parametrize("function", ["gelu", "silu"])
+@pytest.mark.parametrize("form", ["input kept", "input in memory"])
+def test_smooth(function, form):
+    assert_forms_equal(Activation(function=function), {}, (2, 40, 30, 1), form)
+
+
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
     op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
@@ -207,6 +225,7 @@ COMPARISONS = {
     (Conv, "prepared"): test_patches_and_prepared,
     (Conv, "slices"): test_grouped,
     (Conv, "blocks"): test_grouped,
+    (Conv, "dilated"): test_dilated,
     (Conv, "winograd"): test_winograd,
 }
 

@@ -2,6 +2,7 @@
 
 from jaxviz.model.ops import (
     conv,
+    dilated,
     einsum,
     elementwise,
     grouped,
@@ -10,11 +11,13 @@ from jaxviz.model.ops import (
     patches,
     pool,
     prepared,
+    smooth,
     winograd,
 )
 from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
 
 __all__ = [
-    "DIRECT", "FORMS", "PREPARE", "compute", "conv", "einsum", "elementwise", "grouped",
-    "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
+    "DIRECT", "FORMS", "PREPARE", "compute", "conv", "dilated", "einsum", "elementwise",
+    "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "smooth",
+    "winograd",
 ]  # fmt: skip
