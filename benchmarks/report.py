@@ -96,6 +96,9 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
     dead = sum(16 - cell["live"] for cell in cells)
     fastest, published = (geometric_mean(list(v)) for v in zip(*worked, strict=True))
     plot_steps(found, plot_at)
+    small = ""
+    if any("whole" in cell["peers"]["jaxviz"] for cell in cells):
+        small = " (for jaxviz in small layers, compiled with less effort, at the pace of that)"
     return "\n\n".join(
         [
             f"### Milliseconds per image and step, preset {found['preset']}",
@@ -107,8 +110,7 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
             f"![Every peer's time in multiples of jaxviz']({os.path.relpath(plot_at, HERE)})",
             f"### Seconds for a whole layer, preset {found['preset']}",
             f"The compile (and for jaxviz the choice of its chunk), and {STEPS} steps of every "
-            "filter at the pace above (for jaxviz in small layers, whose step it compiles with "
-            "less effort, at the pace of that); starting the process and loading the model are "
+            f"filter at the pace above{small}; starting the process and loading the model are "
             "left out.",
             table_of(cells, whole_layer),
         ]

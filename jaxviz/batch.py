@@ -323,7 +323,10 @@ class LayerRenderer:
     def _count_effort(self, units: int) -> None:
         """Decide how much the step's compile is worth, for so many units."""
         if self.effort is None and self.target.platform == "cpu":
-            cost = step_cost(self.spec, self.layer, self._seen).flops * self.preset.draws
+            cost = (
+                step_cost(self.spec, self.layer, self._network.input_shape(self._seen)).flops
+                * self.preset.draws
+            )
             pictures = units * self.preset.replicates * self._attempts
             self.effort = effort_for(cost * self.preset.steps * pictures / 1e9)
 

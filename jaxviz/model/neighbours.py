@@ -16,7 +16,6 @@ import numpy as np
 
 from jaxviz.model.ops.elementwise import knows_from_result
 from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT
-from jaxviz.model.ops.smooth import SMOOTH, SMOOTH_APART, is_smooth
 from jaxviz.model.ops.winograd import WINOGRAD
 from jaxviz.spec import Activation, BatchNorm, Conv, Dense, DepthwiseConv, ModelSpec, Node, Pool
 
@@ -61,9 +60,6 @@ def neighbour_forms(
                 found[node.name] = FOLDED
             if _is_maximum(node.op) and _is_plain_relu(source.op):
                 found[node.name] = found[source.name] = MOVED
-        if is_smooth(node.op):
-            before = spec.by_name.get(node.inputs[0])
-            found[node.name] = SMOOTH_APART if _is_loop(before, spec) else SMOOTH
         if knows_from_result(node.op) and any(
             _reads_memory(user, forms) for user in consumers[node.name]
         ):
@@ -91,13 +87,6 @@ def _only_source(
 
 def _is_plain_relu(op: Any) -> bool:
     return bool(op == Activation(function="relu"))
-
-
-def _is_loop(node: Node | None, spec: ModelSpec) -> bool:
-    """Whether a node's result comes out of a loop that XLA would run again for every reader."""
-    if node is not None and isinstance(node.op, BatchNorm):
-        node = spec.by_name.get(node.inputs[0])
-    return node is not None and isinstance(node.op, DepthwiseConv)
 
 
 def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:

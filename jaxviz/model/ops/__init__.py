@@ -11,13 +11,11 @@ from jaxviz.model.ops import (
     patches,
     pool,
     prepared,
-    smooth,
     winograd,
 )
 from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
 
 __all__ = [
     "DIRECT", "FORMS", "PREPARE", "compute", "conv", "dilated", "einsum", "elementwise",
-    "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "smooth",
-    "winograd",
+    "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
 ]  # fmt: skip

@@ -137,21 +137,21 @@ def shifted_sum_to_input(
     """
     window = kernel.shape[:-1]
     ones = (1,) * len(window)
-    if strides != ones:
-        # Spreading the cotangent out by the stride first would be to work on zeros mostly.
-        return sum_over_windows(
-            sizes,
-            window,
-            strides,
-            dilation,
-            padding,
-            (cotangent,),
-            lambda offset, part: part * kernel[offset],
-        )
-    # The cotangent slid over by the flipped kernel.
+    if dilation == ones and strides != ones:
+        flat = kernel.reshape(-1, kernel.shape[-1])
+
+        def term(offsets: np.ndarray, cotangent: jax.Array) -> jax.Array:
+            weights = jnp.where(offsets < 0, 0, flat[np.maximum(offsets[..., 0], 0)])
+            return cotangent * weights
+
+        return sum_over_windows(sizes, window, strides, padding, (cotangent,), term)
+    # The cotangent, spread out by the stride, slid over by the flipped kernel.
     config = [(0, 0, 0)]
-    for k, d, (low, high) in zip(window, dilation, padding, strict=True):
-        config.append(((k - 1) * d - low, (k - 1) * d - high, 0))
+    for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True):
+        count = (n + low + high - (k - 1) * d - 1) // s + 1
+        before = (k - 1) * d - low
+        after = n + (k - 1) * d - before - ((count - 1) * s + 1)
+        config.append((before, after, s - 1))
     spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
     flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
     return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window))

@@ -106,13 +106,11 @@ def _max_backward(
 ) -> tuple[jax.Array]:
     winner, shape = kept
 
-    def term(offset: Ints, winner: jax.Array, cotangent: jax.Array) -> jax.Array:
-        chosen = winner == winner.dtype.type(np.ravel_multi_index(offset, window))
+    def term(offsets: np.ndarray, winner: jax.Array, cotangent: jax.Array) -> jax.Array:
+        chosen = winner == offsets.astype(winner.dtype)
         return jnp.where(chosen, cotangent, jnp.zeros((), cotangent.dtype))
 
-    ones = (1,) * len(window)
-    arrays = winner, cotangent
-    return (sum_over_windows(shape[1:-1], window, strides, ones, padding, arrays, term),)
+    return (sum_over_windows(shape[1:-1], window, strides, padding, (winner, cotangent), term),)
 
 
 _max_slices.defvjp(_max_forward, _max_backward)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import reduce
 from itertools import product
 
 import jax
@@ -52,7 +53,6 @@ def sum_over_windows(
     sizes: Ints,
     window: Ints,
     strides: Ints,
-    dilation: Ints,
     padding: Pairs,
     arrays: tuple[jax.Array, ...],
     term: Callable[..., jax.Array],
@@ -61,73 +61,58 @@ def sum_over_windows(
 
     The gradient of a strided window. Inputs are taken in phases (position modulo stride):
     all of a phase lie at the same places of their windows, so each phase is a sum of
-    shifted maps, where spreading the windows out by their stride first would work on zeros
-    mostly.
+    shifted maps and the whole a handful of dense terms, where spreading the windows out by
+    their stride first would work on zeros mostly.
 
     Args:
         sizes: Spatial sizes of the input.
         window: Sizes of the window, without dilation.
         strides: Its strides.
-        dilation: Its dilation.
         padding: Its padding.
         arrays: Maps [batch, *windows, channels], one entry per window.
-        term: (place in the window, *maps shifted for it) -> a term of the sum
-            [batch, *positions of a phase, channels].
+        term: (offsets, *maps) -> a term of the sum. `offsets` has the place in the window,
+            counted row by row, [1, *(1, stride per axis), 1], or -1 for none; the maps are
+            [batch, *(positions, 1 per axis), channels].
 
     Returns:
         [batch, *sizes, channels].
     """
+    counts = arrays[0].shape[1:-1]
     groups = tuple(-(-n // s) for n, s in zip(sizes, strides, strict=True))
-    shifts = {}  # by place and phase: how many windows earlier the covering one begins
-    for offset in np.ndindex(*window):
-        for phase in product(*(range(s) for s in strides)):
-            steps = [
-                divmod(p + low - o * d, s)
-                for p, o, s, d, (low, _) in zip(
-                    phase, offset, strides, dilation, padding, strict=True
-                )
-            ]
-            if not any(rest for _, rest in steps):
-                shifts[phase, offset] = [shift for shift, _ in steps]
-    margins = tuple(
-        (max(0, -min(along)), max(0, max(along) + group - count))
-        for along, group, count in zip(
-            zip(*shifts.values(), strict=True), groups, arrays[0].shape[1:-1], strict=True
-        )
-    )
-    padded = [pad_spatial(array, margins) for array in arrays]
-    sums: dict[Ints, jax.Array] = {}
-    for (phase, offset), steps in sorted(shifts.items()):
-        start = [before + u for (before, _), u in zip(margins, steps, strict=True)]
-        stop = [a + g for a, g in zip(start, groups, strict=True)]
-        part = term(
-            offset, *(lax.slice(x, (0, *start, 0), (len(x), *stop, x.shape[-1])) for x in padded)
-        )
-        sums[phase] = sums[phase] + part if phase in sums else part
-    one = next(iter(sums.values()))
-    phases = [
-        sums.get(phase, jnp.zeros_like(one)) for phase in product(*(range(s) for s in strides))
+    shifts = []  # by how many windows earlier the covering window lies, per axis
+    for k, s, (low, _) in zip(window, strides, padding, strict=True):
+        shifts.append(range(-((low + s - 1) // s), (k - 1 - low) // s + 1))
+    margins = [
+        (max(steps.stop - 1, 0), max(g - steps.start - count, 0))
+        for steps, g, count in zip(shifts, groups, counts, strict=True)
     ]
-    return interleave(phases, strides, sizes)
+    padded = [pad_spatial(array, tuple(margins)) for array in arrays]
+    terms = []
+    for shift in product(*shifts):
+        offsets = _phase_offsets(shift, window, strides, padding)
+        if (offsets < 0).all():
+            continue
+        start = [before - u for (before, _), u in zip(margins, shift, strict=True)]
+        maps = []
+        for array in padded:
+            limits = [a + g for a, g in zip(start, groups, strict=True)]
+            part = lax.slice(array, (0, *start, 0), (array.shape[0], *limits, array.shape[-1]))
+            spaced = (part.shape[0], *(n for g in groups for n in (g, 1)), part.shape[-1])
+            maps.append(part.reshape(spaced))
+        terms.append(term(offsets, *maps))
+    total = reduce(jnp.add, terms)
+    full = tuple(g * s for g, s in zip(groups, strides, strict=True))
+    total = total.reshape(total.shape[0], *full, total.shape[-1])
+    return lax.slice(total, (0,) * total.ndim, (total.shape[0], *sizes, total.shape[-1]))
 
 
-def interleave(phases: Sequence[jax.Array], strides: Ints, sizes: Ints) -> jax.Array:
-    """Maps of every phase of a stride, row by row, back in one map of these sizes."""
-    if len(phases) > 1:
-        # The barrier keeps XLA from asking for every single value of the map how it came about.
-        phases = lax.optimization_barrier(tuple(phases))
-    whole = _interleave(phases, strides, 1)
-    return lax.slice(whole, (0,) * whole.ndim, (len(whole), *sizes, whole.shape[-1]))
-
-
-def _interleave(phases: Sequence[jax.Array], strides: Ints, axis: int) -> jax.Array:
-    if not strides:
-        return phases[0]
-    step = len(phases) // strides[0]
-    parts = [
-        _interleave(phases[n * step : (n + 1) * step], strides[1:], axis + 1)
-        for n in range(strides[0])
-    ]
-    shape = list(parts[0].shape)
-    shape[axis] *= strides[0]
-    return jnp.stack(parts, axis + 1).reshape(shape)
+def _phase_offsets(shift: Ints, window: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
+    """Where in its window each phase lies: [1, *(1, stride per axis), 1], -1 for outside."""
+    index = np.zeros((), np.int64)
+    inside = np.ones((), bool)
+    for u, k, s, (low, _) in zip(shift, window, strides, padding, strict=True):
+        place = np.arange(s) + low + u * s
+        index = np.add.outer(index * k, place)
+        inside = np.logical_and.outer(inside, (place >= 0) & (place < k))
+    flat = np.where(inside, index, -1)
+    return flat.reshape(1, *(n for s in strides for n in (1, s)), 1)
