@@ -1,5 +1,7 @@
 """Many units at once give what each unit gives alone."""
 
+import hashlib
+
 import jax
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import jaxviz
 from jaxviz.atlas import UnitStatus
 from jaxviz.batch import LayerRenderer
 from jaxviz.errors import ConfigError, ImageSizeError, LayerError
-from jaxviz.keys import unit_keys
+from jaxviz.keys import PRNG, unit_keys
 from jaxviz.presets import PRESETS
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -98,6 +100,16 @@ def test_keys_depend_on_seed_layer_and_channel_alone():
     np.testing.assert_array_equal(one, unit_keys(1, "a", np.arange(70))[:4])
     stacked = np.concatenate([one, unit_keys(2, "a", channels), unit_keys(1, "b", channels)])
     assert len(np.unique(stacked, axis=0)) == 12
+
+
+@pytest.mark.parametrize("seed", [0, -1, 2**33 + 5])
+def test_keys_are_those_that_jax_folds_one_by_one(seed):
+    digest = int.from_bytes(hashlib.sha256(b"a").digest()[:4], "big")
+    key = jax.random.key(seed, impl=PRNG)
+    for number in (np.uint32(digest), 1):
+        key = jax.random.fold_in(key, number)
+    expected = [jax.random.key_data(jax.random.fold_in(key, channel)) for channel in (0, 40)]
+    np.testing.assert_array_equal(unit_keys(seed, "a", np.array([0, 40]), 1), np.stack(expected))
 
 
 def test_a_unit_without_gradient_is_dead_and_one_that_overflows_failed(bundle):
