@@ -26,6 +26,8 @@ from jaxviz.model.ops.windows import Ints, Pairs, window_counts
 from jaxviz.spec import Conv, Shape
 
 PREPARED = "prepared"
+# From so many rows one more is little beside what it gains.
+_ROWS = 8
 
 
 def suits_prepared(op: Conv, shape: Shape) -> bool:
@@ -146,15 +148,29 @@ def _wide_conv(
     step = strides[-1] * together
     needed = (groups - 1) * step + (kernel.shape[-3] - 1) * dilation[-1] + 1
     high = needed - x.shape[-2] - low
+    counts = (*sizes[:-1], groups)
     result = lax.conv_general_dilated(
         x,
         kernel,
         window_strides=(*strides[:-1], step),
-        padding=(*padding[:-1], (low, high)),
+        padding=_never_none((*padding[:-1], (low, high)), counts),
         rhs_dilation=dilation,
         dimension_numbers=dimensions(len(window)),
     )
+    result = lax.slice_in_dim(result, 0, counts[0], axis=1)
     if together == 1:
         return result
     result = result.reshape(*result.shape[:-2], groups * together, filters)
     return lax.slice_in_dim(result, 0, sizes[-1], axis=-2)
+
+
+def _never_none(padding: Pairs, counts: Ints) -> Pairs:
+    """The padding, with one row at the end where there would be none and it costs little.
+
+    Without any padding XLA takes another path, in which 3×3 of 16 to 32 filters, 254×254, runs
+    at 26 GF/s instead of 214, and 64 to 64, 66×66, at 50 instead of 223.
+    """
+    if any(n > 0 for pair in padding for n in pair) or counts[0] < _ROWS:
+        return padding
+    (low, high), *others = padding
+    return ((low, high + 1), *others)
