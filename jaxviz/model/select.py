@@ -21,7 +21,8 @@ from jax import lax
 
 from jaxviz.model.graph import Params, as_narrow_as, node_weights, run
 from jaxviz.model.ops import DIRECT, compute
-from jaxviz.model.ops.conv import pad_amounts, shifted_sum_backward
+from jaxviz.model.ops.conv import SLICES, pad_amounts, shifted_sum_backward
+from jaxviz.model.ops.registry import MOVED
 from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
 from jaxviz.spec import (
     Affine,
@@ -31,6 +32,7 @@ from jaxviz.spec import (
     DepthwiseConv,
     ModelSpec,
     Node,
+    Pool,
     Shape,
 )
 
@@ -130,7 +132,12 @@ def run_channel(
             result = _same_channel(node.op, weights, channel, inputs, form)
         else:
             inputs = [whole[node.inputs[0]]]
-            result = _ONE_CHANNEL[type(node.op)](node.op, weights, channel, *inputs)
+            one = (
+                _conv_of_pooled
+                if _reads_pooled(plan.spec, node, forms)
+                else _ONE_CHANNEL[type(node.op)]
+            )
+            result = one(node.op, weights, channel, *inputs)
         single[node.name] = as_narrow_as(inputs[0], result)
     result = single[plan.layer] if plan.single else _take(whole[plan.layer], channel)
     return result[0, ..., 0]
@@ -161,20 +168,40 @@ def _same_channel(
     return compute(op, {role: _take(w, channel) for role, w in weights.items()}, *inputs, form=form)
 
 
-def _conv(op: Conv, weights: Weights, channel: jax.Array, x: jax.Array) -> jax.Array:
-    """One filter of a convolution, as matrix products and shifted sums."""
+def _reads_pooled(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
+    """Whether a node is a convolution of what a pooling in slices leaves."""
+    source = node.inputs[0]
+    pooled = isinstance(node.op, Conv) and (
+        source in spec.by_name and isinstance(spec.by_name[source].op, Pool)
+    )
+    return pooled and forms.get(source) in (SLICES, MOVED)
+
+
+def _conv(
+    op: Conv, weights: Weights, channel: jax.Array, x: jax.Array, apart: bool = False
+) -> jax.Array:
+    """One filter of a convolution, as matrix products and shifted sums.
+
+    `apart` keeps its gradient out of the loop of whatever reads it.
+    """
     kernel = _take(weights["kernel"], channel)[..., 0]
     if op.groups > 1:
         size = x.shape[-1] // op.groups
         group = channel // (op.filters // op.groups)
         x = lax.dynamic_slice_in_dim(x, group * size, size, axis=-1)
     padding = pad_amounts(op, x.shape[1:-1])
-    return _with_bias(_one_filter(x, kernel, op.strides, op.dilation, padding), weights, channel)
+    result = _one_filter(x, kernel, op.strides, op.dilation, padding, apart)
+    return _with_bias(result, weights, channel)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+#: A pooling's gradient reads what comes in once for each place in a window; what it is fused
+#: with would be worked out as often.
+_conv_of_pooled = partial(_conv, apart=True)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _one_filter(
-    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
+    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs, apart: bool
 ) -> jax.Array:
     """One output channel of a convolution: kernel [*window, channels], result [batch, …, 1].
 
@@ -209,12 +236,43 @@ def _one_filter(
 
 
 def _one_filter_forward(
-    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
+    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs, apart: bool
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _one_filter(x, kernel, strides, dilation, padding), (x, kernel)
+    return _one_filter(x, kernel, strides, dilation, padding, apart), (x, kernel)
 
 
-_one_filter.defvjp(_one_filter_forward, shifted_sum_backward)
+def _one_filter_backward(
+    strides: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    apart: bool,
+    kept: tuple[jax.Array, jax.Array],
+    cotangent: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    to_x, to_kernel = shifted_sum_backward(strides, dilation, padding, kept, cotangent)
+    x, kernel = kept
+    if apart and all(s == 1 for s in strides):
+        to_x = _as_product(x.shape[1:-1], kernel, dilation, padding, cotangent)
+    return to_x, to_kernel
+
+
+def _as_product(
+    sizes: Ints, kernel: jax.Array, dilation: Ints, padding: Pairs, cotangent: jax.Array
+) -> jax.Array:
+    """The gradient of one filter as a matrix product, into which XLA fuses nothing."""
+    window = kernel.shape[:-1]
+    reach = [(k - 1) * d for k, d in zip(window, dilation, strict=True)]
+    border = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+    spread, ones = pad_spatial(cotangent, border), (1,) * len(window)
+    turned = [
+        tuple(k - 1 - o for k, o in zip(window, offset, strict=True))
+        for offset in np.ndindex(*window)
+    ]
+    patches = [window_slice(spread, place, ones, dilation, sizes) for place in turned]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+_one_filter.defvjp(_one_filter_forward, _one_filter_backward)
 
 
 def _conv_transpose(

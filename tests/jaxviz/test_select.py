@@ -51,6 +51,7 @@ SPEC = ModelSpec(
         conv("first", "image", 8),
         node("relu", Activation(function="relu"), "first"),
         node("pool", Pool(kind="max", window=(2, 2), strides=(2, 2), padding="valid"), "relu"),
+        conv("pooled", "pool", 8, dilation=(1, 2)),
         conv("strided", "pool", 8, stride=2),
         conv("dilated", "strided", 8, dilation=(2, 2)),
         conv("grouped", "dilated", 8, groups=2),
