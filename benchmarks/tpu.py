@@ -4,6 +4,7 @@
     pip install '.[tpu]'; benchmarks/tpu.py [--target NAME]... [--only TEXT]... [-o FILE.json]
     benchmarks/tpu.py --variant plain …        # one or more of them alone, the others kept
     benchmarks/tpu.py --table FILE.json...
+    benchmarks/tpu.py --profile 12 --target NAME --only TEXT   # which instructions move most
 
 Per image and step: megabytes moved, GFLOP, and megabytes of peak memory, for a plain
 translation in float32 (the whole layer, as XLA has every operation), for what jaxviz does on
@@ -11,9 +12,10 @@ a TPU when it is asked for nothing (`jaxviz`), and for the same in float32. The 
 published loop's (preset `keras-io`). Units are sharded over the target's chips;
 `collectives` counts what these would send each other. Figures are the compiler's own
 (`cost_analysis`, `memory_analysis`): nothing is run. They count what lies in the chip's own
-memory (VMEM) as well, and several times what is copied there; `megabytes_of_memory` is what the
-memory beside the chip is read and written for, counted in the program's text (`--memory` for
-cells that lack it). All variants have 128 units a chip, which is what jaxviz takes by itself.
+memory (VMEM) as well, and several times what is copied there. `hbm_megabytes` is what the
+memory beside the chip is read and written for, counted in the program's text, and
+`copies_megabytes` how much of the compiler's count is copies between the two (`--memory` for
+cells that lack them). All variants have 128 units a chip, which is what jaxviz takes by itself.
 
 What FILE.json has of programs that did not change since is kept: every variant is recorded with
 a digest of the program that was given to the compiler.
@@ -22,6 +24,7 @@ a digest of the program that was given to the compiler.
 import argparse
 import hashlib
 import json
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +40,7 @@ from environment import provenance  # noqa: E402
 
 from jaxviz.batch import LayerRenderer  # noqa: E402
 from jaxviz.bundle import Bundle  # noqa: E402
-from jaxviz.hlo import collectives, memory_bytes  # noqa: E402
+from jaxviz.hlo import collectives, traffic  # noqa: E402
 from jaxviz.loading import load_bundle  # noqa: E402
 from jaxviz.model import run  # noqa: E402
 from jaxviz.objectives import trimmed_mean  # noqa: E402
@@ -46,9 +49,11 @@ from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
 
 UNITS_PER_CHIP = 128
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
-MEMORY = "megabytes_of_memory"
+MEMORY, COPIES = "hbm_megabytes", "copies_megabytes"
 #: What is compiled, and what jaxviz is told to compute in.
 VARIANTS = {PLAIN: None, OURS: "auto", WIDE: "float32"}
+#: Network, layer, side of the image.
+Cell = tuple[str, str, int]
 
 
 def counted(lowered: jax.stages.Lowered, before: dict, again: bool) -> dict[str, float | str]:
@@ -65,9 +70,11 @@ def counted(lowered: jax.stages.Lowered, before: dict, again: bool) -> dict[str,
         return before
     program = lowered.compile()
     cost, memory = program.cost_analysis(), program.memory_analysis()
+    moved = list(traffic(program.as_text() or ""))
     return {
         "megabytes_moved": cost["bytes accessed"] / UNITS_PER_CHIP / 1e6,
-        MEMORY: memory_bytes(program.as_text() or "") / UNITS_PER_CHIP / 1e6,
+        MEMORY: sum(one.outside for one in moved) / UNITS_PER_CHIP / 1e6,
+        COPIES: sum(one.counted for one in moved if one.copies) / UNITS_PER_CHIP / 1e6,
         "gflop": cost["flops"] / UNITS_PER_CHIP / 1e9,
         "peak_megabytes": memory.temp_size_in_bytes / UNITS_PER_CHIP / 1e6,
         "collectives": collectives(program.as_text() or ""),
@@ -114,27 +121,40 @@ def plain_step(
     return program.lower(weights, images, channels, number)
 
 
+def lowered_step(cell: Cell, variant: str, target: Target) -> jax.stages.Lowered:
+    """The step of one variant of a cell, for all chips."""
+    network, layer, size = cell
+    bundle = load_bundle(HERE / ".cache" / f"{network}.keras")
+    units = UNITS_PER_CHIP * len(target.devices)
+    if variant == PLAIN:
+        return plain_step(bundle, layer, size, target, units=units)
+    preset, dtype = get_preset("keras-io"), VARIANTS[variant]
+    return LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target).lower(units)
+
+
 def costs(
-    cell: tuple[str, str, int],
-    target: Target,
-    before: dict,
-    variants: list[str],
-    again: bool = False,
+    cell: Cell, target: Target, before: dict, variants: list[str], again: bool = False
 ) -> dict[str, object]:
     """What the variants of one cell cost."""
     network, layer, size = cell
-    bundle = load_bundle(HERE / ".cache" / f"{network}.keras")
-    result = {**before, "network": network, "layer": layer, "size": size}
-    units = UNITS_PER_CHIP * len(target.devices)
-    for name in variants:
-        if name == PLAIN:
-            lowered = plain_step(bundle, layer, size, target, units=units)
-        else:
-            preset, dtype = get_preset("keras-io"), VARIANTS[name]
-            renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
-            lowered = renderer.lower(units)
-        result[name] = counted(lowered, before.get(name, {}), again)
-    return result
+    found = {
+        name: counted(lowered_step(cell, name, target), before.get(name, {}), again)
+        for name in variants
+    }
+    return {**before, "network": network, "layer": layer, "size": size, **found}
+
+
+def profile(lowered: jax.stages.Lowered, most: int) -> str:
+    """The instructions that the compiler counts most bytes for, per image."""
+    moved = sorted(traffic(lowered.compile().as_text() or ""), key=lambda one: -one.counted)
+    lines = []
+    for one in moved[:most]:
+        kind = re.sub(r"T\([^)]*\)(\([^)]*\))?", "", one.instruction.kind)
+        source = re.search(r'op_name="[^"]*/([^"/]+)"', one.instruction.rest)
+        counted, outside = (n / UNITS_PER_CHIP / 1e6 for n in (one.counted, one.outside))
+        what = f"{one.instruction.name} {source[1] if source else ''}"
+        lines.append(f"{counted:7.2f} MB, HBM {outside:5.2f}  {what}  {kind}")
+    return "\n".join(lines)
 
 
 class Results:
@@ -145,12 +165,12 @@ class Results:
         path.parent.mkdir(exist_ok=True)
         self.targets: list[dict] = json.loads(path.read_text()) if path.exists() else []
 
-    def before(self, target: str, cell: tuple[str, str, int]) -> dict:
+    def before(self, target: str, cell: Cell) -> dict:
         """What there is of a cell."""
         cells = next((one["cells"] for one in self.targets if one["target"] == target), [])
         return next((c for c in cells if (c["network"], c["layer"], c["size"]) == cell), {})
 
-    def put(self, target: str, cell: tuple[str, str, int], found: dict) -> None:
+    def put(self, target: str, cell: Cell, found: dict) -> None:
         """Keep it, in the order of the cells."""
         one = next((one for one in self.targets if one["target"] == target), None)
         if one is None:
@@ -179,8 +199,9 @@ def _target_table(one: dict) -> str:
         return f"{one['target']}: {len(cells)} cells of {networks} networks, {sent} collectives."
     rows = [
         ["network", "layer", "GFLOP plain", "GFLOP", "peak MB plain", "peak MB", "MB plain"]
-        + ["MB float32", "×", "MB", "**×**", "HBM plain", "HBM", "collectives"],
-        ["---"] * 2 + ["---:"] * 12,
+        + ["MB float32", "×", "MB", "**×**", "copies plain", "copies", "HBM plain", "HBM"]
+        + ["**HBM ×**", "collectives"],
+        ["---"] * 2 + ["---:"] * 15,
     ]
     ratios = []
     for cell in compared:
@@ -192,7 +213,12 @@ def _target_table(one: dict) -> str:
         texts += [f"{(w := wide['megabytes_moved']):.3g}", f"{moved / w:.2f}"] if wide else ["", ""]
         texts += [f"{ours['megabytes_moved']:.3g}", f"{ratios[-1]:.2f}"]
         apart = MEMORY in plain and MEMORY in ours
-        texts += [f"{one[MEMORY]:.3g}" for one in (plain, ours)] if apart else ["", ""]
+        texts += (
+            [f"{one[key]:.3g}" for key in (COPIES, MEMORY) for one in (plain, ours)]
+            if apart
+            else [""] * 4
+        )
+        texts.append(f"{plain[MEMORY] / ours[MEMORY]:.2f}" if apart else "")
         rows.append([cell["network"], cell["layer"], *texts, str(ours["collectives"])])
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     about = one["about"]
@@ -214,6 +240,9 @@ def main() -> None:
         "--memory", action="store_true", help="also cells whose memory was not counted apart"
     )
     parser.add_argument("--variant", action="append", choices=VARIANTS)
+    parser.add_argument(
+        "--profile", type=int, metavar="N", help="print so many instructions of every variant"
+    )
     parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "tpu.json")
     parser.add_argument("--table", type=Path, nargs="+", help="print the table of results")
     options = parser.parse_args()
@@ -230,10 +259,16 @@ def main() -> None:
         for cell in CELLS:
             if options.only and not any(text in "/".join(map(str, cell)) for text in options.only):
                 continue
+            if options.profile:
+                for variant in chosen:
+                    print(name, *cell, variant)
+                    print(profile(lowered_step(cell, variant, target), options.profile))
+                continue
             before = results.before(name, cell)
             results.put(name, cell, costs(cell, target, before, chosen, options.memory))
             print(name, *cell, file=sys.stderr, flush=True)
-    print(table(results.targets))
+    if not options.profile:
+        print(table(results.targets))
 
 
 if __name__ == "__main__":

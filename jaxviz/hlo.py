@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_INSTRUCTION = re.compile(
-    r"^\s+(?:ROOT )?%?([\w.-]+) = (\((?:[^()]|\([^()]*\))*\)|\S+) ([\w-]+)\((.*)$"
-)
+# A type in brackets may have others within, and layouts with brackets of their own.
+_NESTED = r"\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
+_INSTRUCTION = re.compile(rf"^\s+(?:ROOT )?%?([\w.-]+) = ({_NESTED}|\S+) ([\w-]+)\((.*)$")
 _SHAPE = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
 _COLLECTIVE = re.compile(
     r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\("
@@ -18,7 +18,7 @@ _COLLECTIVE = re.compile(
 # A type with the order of its axes and its tiles, as they lie in a TPU's memory.
 _LAYOUT = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 _TILE = re.compile(r"T\((\d+),(\d+)\)")
-# Of what is copied into a TPU's own memory or out of it the whole is named several times.
+# What is copied into a TPU's own memory or out of it is named twice, at both ends.
 _STARTS, _DONE = frozenset({"copy-start", "slice-start"}), frozenset({"copy-done", "slice-done"})
 #: Instructions that neither read nor write memory themselves.
 _FREE = frozenset(
@@ -85,11 +85,53 @@ def moved_bytes(program: str) -> float:
     return total
 
 
+class Traffic(NamedTuple):
+    """What one instruction of a TPU's program reads and writes, padding too.
+
+    Attributes:
+        instruction: The instruction.
+        counted: Bytes as the compiler's cost analysis has them: all operands and results, be
+            they in the chip's own memory (VMEM, `S(1)` in the text); what is copied to or from
+            there four times, in slices once, and twice more where these are put together.
+        outside: Bytes read from and written to the memory beside the chip.
+    """
+
+    instruction: Instruction
+    counted: float
+    outside: float
+
+    @property
+    def copies(self) -> bool:
+        """Whether it only brings something into the chip's memory or out of it."""
+        whole = "ConcatBitcast" in self.instruction.rest  # slices that were brought one by one
+        return self.instruction.operation in _STARTS or whole
+
+
+def traffic(program: str) -> Iterator[Traffic]:
+    """What the instructions of a TPU's program read and write, one after the other.
+
+    Args:
+        program: The optimised program as text.
+    """
+    found = filter(None, map(_INSTRUCTION.match, program.splitlines()))
+    kinds = {one[1]: one[2] for one in found}
+    for one in instructions(program):
+        if one.operation in _DONE:
+            continue
+        if one.operation in _STARTS:  # (from, to) or ((from), to), and what to wait for
+            ends = _padded(one.kind)[:2]
+            size = min(size for size, _ in ends)
+            times = 4 if one.operation == "copy-start" else 1
+            yield Traffic(one, times * size, size * sum(outside for _, outside in ends))
+            continue
+        names = re.findall(r"%([\w.-]+)", one.rest.split("), ")[0])
+        arrays = [array for name in (*names, one.name) for array in _padded(kinds.get(name, ""))]
+        off = sum(size for size, outside in arrays if outside)
+        yield Traffic(one, sum(size for size, _ in arrays), off)
+
+
 def memory_bytes(program: str) -> float:
     """Bytes that a TPU's program reads from and writes to the memory beside the chip, padding too.
-
-    The compiler's cost analysis counts what lies in the chip's own memory (VMEM, `S(1)` in the
-    text) like anything else, and what is brought there up to six times.
 
     Args:
         program: The optimised program as text.
@@ -100,20 +142,7 @@ def memory_bytes(program: str) -> float:
         ...     "  ROOT %b = bf16[16,3]{1,0:T(8,128)(2,1)S(1)} convert(%a)", "}"]))
         8192.0
     """
-    found = filter(None, map(_INSTRUCTION.match, program.splitlines()))
-    kinds = {one[1]: one[2] for one in found}
-    total = 0.0
-    for one in instructions(program):
-        if one.operation in _DONE:
-            continue
-        if one.operation in _STARTS:  # (from, to) or ((from), to), and what to wait for
-            ends = _padded(one.kind)[:2]
-            total += min(size for size, _ in ends) * sum(outside for _, outside in ends)
-            continue
-        names = re.findall(r"%([\w.-]+)", one.rest.split("), ")[0])
-        for name in (*names, one.name):
-            total += sum(size for size, outside in _padded(kinds.get(name, "")) if outside)
-    return total
+    return sum(one.outside for one in traffic(program))
 
 
 def _padded(kind: str) -> list[tuple[float, bool]]:

@@ -12,7 +12,15 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import save
 from jaxviz.cli import cli
 from jaxviz.errors import MemoryLimitError
-from jaxviz.hlo import collectives, kernels, library_calls, moved_bytes, own_convolutions
+from jaxviz.hlo import (
+    collectives,
+    kernels,
+    library_calls,
+    memory_bytes,
+    moved_bytes,
+    own_convolutions,
+    traffic,
+)
 from jaxviz.plan import compiled_step, moving_share, needed_flops, plan_atlas
 from jaxviz.presets import get_preset
 from jaxviz.recipe import AtlasRecipe
@@ -152,3 +160,29 @@ def test_what_a_program_runs_is_read_from_its_text():
     assert collectives(PROGRAM) == 1
     # exchange 32 + 32, call 36 + 32, fusion 32 + 32
     assert moved_bytes(PROGRAM) == 196
+
+
+TPU_PROGRAM = """ENTRY %main (a: bf16[16,3]) -> bf16[16,3] {
+  %a = bf16[16,3]{1,0:T(8,128)(2,1)} parameter(0)
+  %copy-start = (bf16[16,3]{1,0:T(8,128)(2,1)S(1)}, bf16[16,3]{1,0:T(8,128)(2,1)}, u32[]{:S(2)}) copy-start(%a)
+  %copy-done = bf16[16,3]{1,0:T(8,128)(2,1)S(1)} copy-done(%copy-start)
+  %slice-start = ((bf16[16,3]{1,0:T(8,128)(2,1)}), bf16[8,3]{1,0:T(8,128)(2,1)S(1)}, s32[]{:S(2)}) slice-start(%a), slice={[0:8], [0:3]}
+  %slice-done = bf16[8,3]{1,0:T(8,128)(2,1)S(1)} slice-done(%slice-start)
+  %whole = bf16[16,3]{1,0:T(8,128)(2,1)S(1)} custom-call(%slice-done, %slice-done), custom_call_target="ConcatBitcast"
+  ROOT %sum = bf16[16,3]{1,0:T(8,128)(2,1)} add(%copy-done, %whole)
+}
+"""  # noqa: E501
+
+
+def test_what_a_tpu_copies_to_its_own_memory_is_counted_apart():
+    half, whole = 8 * 128 * 2, 16 * 128 * 2  # padded to 128 lanes
+    found = {
+        one.instruction.name: (one.copies, one.counted, one.outside) for one in traffic(TPU_PROGRAM)
+    }
+    assert found == {
+        "copy-start": (True, 4 * whole, whole),
+        "slice-start": (True, half, half),
+        "whole": (True, 2 * half + whole, 0),
+        "sum": (False, 3 * whole, whole),
+    }
+    assert memory_bytes(TPU_PROGRAM) == 2 * whole + half
