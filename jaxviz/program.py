@@ -26,7 +26,7 @@ from jaxviz.targets import Target, spread_units
 # A unit without a gradient stays where it is, and only its random transforms still change.
 _PATIENCE = 8
 # A TPU's memory is in tiles of 8 by 128 numbers: of the last two axes, as they lie in memory.
-_SUBLANES = 8
+_SUBLANES, _LANES = 8, 128
 
 
 class Program:
@@ -206,8 +206,9 @@ def _repeat(
 ) -> State:
     """Several steps; `compact` keeps what they hand on as it is given to them.
 
-    A TPU's convolutions want the units along its 128 lanes where an image has few channels. The
-    loop would keep the latents so as well: float32, and padded to as many units.
+    A TPU's convolutions want the units along its 128 lanes where an image has few channels. With
+    so many units that is how the loop keeps the latents too, and how they are handed to it. With
+    fewer they would be padded to as many: float32.
     """
 
     def body(_: Any, state: State) -> State:
@@ -224,7 +225,10 @@ def _compact(array: jax.Array) -> jax.Array:
         return array
     few = [axis for axis in range(1, array.ndim) if array.shape[axis] < _SUBLANES]
     many = [axis for axis in range(1, array.ndim) if axis not in few]
-    return with_layout_constraint(array, Layout((0, *few, *many)))
+    compact = (0, *few, *many)
+    if array.shape[0] % _LANES == 0:
+        compact = (*many[:-1], *few, *many[-1:], 0)
+    return with_layout_constraint(array, Layout(compact))
 
 
 def _start(ascent: Ascent, key: jax.Array, help: Help | tuple[()] = ()) -> State:

@@ -97,7 +97,7 @@ def choose_forms(
     if asked == "reference":
         return {}
     if platform == "tpu":
-        return accelerator_forms(spec, targets)
+        return accelerator_forms(spec, targets, shapes)
     if dtype == "bfloat16":
         return {}
     there = [lowering for lowering in LOWERINGS if platform in lowering.platforms]

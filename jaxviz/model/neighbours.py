@@ -17,22 +17,39 @@ import numpy as np
 from jaxviz.model.ops.elementwise import knows_from_result
 from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT
 from jaxviz.model.ops.winograd import WINOGRAD
-from jaxviz.spec import Activation, BatchNorm, Conv, Dense, DepthwiseConv, ModelSpec, Node, Pool
+from jaxviz.spec import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    ModelSpec,
+    Node,
+    Pool,
+    Shape,
+)
+
+# Up to so many channels a TPU lays the units of a map along its lanes.
+_FEW_CHANNELS = 32
 
 
-def accelerator_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
+def accelerator_forms(
+    spec: ModelSpec, targets: Sequence[str], shapes: Mapping[str, Shape]
+) -> dict[str, str]:
     """The same where what is computed costs nothing and what is in memory does.
 
-    A ReLU's gradient takes nothing but its result, which whatever comes next reads, or
-    stands behind the pooling, whose result is smaller. Bounded ones stay, for XLA joins more
-    around them by itself (MobileNetV2's block_6_expand: 10.0 MB an image, and 11.6 so), and so
-    does a batch norm: it is joined with the convolution before it.
+    A ReLU stands behind the pooling, whose result is smaller. Of few channels, its gradient takes
+    nothing but its result, which whatever comes next reads: XLA keeps what went in as well
+    (InceptionV3's conv2d_3 on a v6e: 11.8 MB an image, and 16.4 otherwise). With more channels it
+    joins the ReLU with the convolutions around it and keeps where it is open in bits (Xception's
+    block8_sepconv1 on a v5e: 34 MB, and 42 for results). Bounded ones stay for the same
+    reason, and so does a batch norm: it is joined with the convolution before it.
     """
     nodes = spec.upstream(targets)
     consumers = _consumers(nodes)
     found: dict[str, str] = {}
     for node in nodes:
-        if _is_plain_relu(node.op):
+        if _is_plain_relu(node.op) and (shapes[node.name][-1] or 0) <= _FEW_CHANNELS:
             found.setdefault(node.name, KEPT)
         source = _only_source(spec, node, targets, consumers)
         if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):

@@ -32,8 +32,16 @@ def test_values_and_gradients_are_those_of_the_direct_forms():
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_a_relu_of_many_channels_stays_with_the_compiler():
+    spec = tiny_bundle().spec
+    shapes = spec.shapes((16, 16, 3), targets=["norm"])
+    wide = {name: (*shape[:-1], 64) for name, shape in shapes.items()}
+    assert KEPT not in choose_forms(spec, ["norm"], "tpu", wide, "bfloat16").values()
+
+
 def test_the_order_in_memory_changes_no_number():
-    array = jax.random.normal(jax.random.key(0), (4, 9, 10, 3))
-    np.testing.assert_array_equal(jax.jit(_compact)(array), array)
+    for units in (4, 128):
+        array = jax.random.normal(jax.random.key(0), (units, 9, 10, 3))
+        np.testing.assert_array_equal(jax.jit(_compact)(array), array)
     key = jax.random.split(jax.random.key(0), 4)
     assert jax.jit(_compact)(key).shape == (4,)
