@@ -29,8 +29,9 @@ from jaxviz.spec import (
     Shape,
 )
 
-# Up to so many channels a TPU lays the units of a map along its lanes.
-_FEW_CHANNELS = 32
+# Up to so many channels of a map a ReLU's result is kept on a TPU; fewer before a depthwise
+# convolution, which XLA joins with it.
+_FEW_CHANNELS, _FEW_BEFORE_DEPTHWISE = 64, 32
 
 
 def accelerator_forms(
@@ -42,14 +43,16 @@ def accelerator_forms(
     nothing but its result, which whatever comes next reads: XLA keeps what went in as well
     (InceptionV3's conv2d_3 on a v6e: 11.8 MB an image, and 16.4 otherwise). With more channels it
     joins the ReLU with the convolutions around it and keeps where it is open in bits (Xception's
-    block8_sepconv1 on a v5e: 34 MB, and 42 for results). Bounded ones stay for the same
-    reason, and so does a batch norm: it is joined with the convolution before it.
+    block8_sepconv1 on a v5e: 34 MB, and 42 with all results kept). Bounded ones stay for the
+    same reason, and so does a batch norm: it is joined with the convolution before it.
     """
     nodes = spec.upstream(targets)
     consumers = _consumers(nodes)
     found: dict[str, str] = {}
     for node in nodes:
-        if _is_plain_relu(node.op) and (shapes[node.name][-1] or 0) <= _FEW_CHANNELS:
+        joined = any(isinstance(user.op, DepthwiseConv) for user in consumers[node.name])
+        few = _FEW_BEFORE_DEPTHWISE if joined else _FEW_CHANNELS
+        if _is_plain_relu(node.op) and (shapes[node.name][-1] or 0) <= few:
             found.setdefault(node.name, KEPT)
         source = _only_source(spec, node, targets, consumers)
         if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):
