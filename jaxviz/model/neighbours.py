@@ -14,8 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxviz.model.ops.conv import SLICES
+from jaxviz.model.ops.dilated import DILATED
 from jaxviz.model.ops.elementwise import knows_from_result
-from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT
+from jaxviz.model.ops.gelu import is_gelu
+from jaxviz.model.ops.grouped import BLOCKS
+from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, MOVED, MOVED_DIRECT
 from jaxviz.model.ops.winograd import WINOGRAD
 from jaxviz.spec import (
     Activation,
@@ -84,6 +88,8 @@ def neighbour_forms(
             _reads_memory(user, forms) for user in consumers[node.name]
         ):
             found[node.name] = KEPT
+        if is_gelu(node.op) and _comes_from_memory(spec, node, forms):
+            found[node.name] = INPUT_KEPT
     return found
 
 
@@ -112,6 +118,16 @@ def _is_plain_relu(op: Any) -> bool:
 def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:
     """Whether a node's input is in memory anyway, and not fused into the node's own loop."""
     return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) != WINOGRAD
+
+
+def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
+    """Whether a node's input is a product's result but for a batch norm, and not a loop's."""
+    source = spec.by_name.get(node.inputs[0])
+    if source is not None and isinstance(source.op, BatchNorm):
+        source = spec.by_name.get(source.inputs[0])
+    if source is None or not isinstance(source.op, (Conv, Dense)):
+        return False
+    return forms.get(source.name) not in (WINOGRAD, SLICES, BLOCKS, DILATED)
 
 
 def folded_weights(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute
-from jaxviz.spec import Conv, DepthwiseConv, Op, Pool
+from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
 EXACT = 1e-11
@@ -157,6 +157,10 @@ def test_dilated(height, width, padding, less):
     weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
     weights |= PREPARE[Conv, "dilated"](op, weights)
     assert_forms_equal(op, weights, (2, height, width, 4), "dilated")
+
+
+def test_gelu():
+    assert_forms_equal(Activation(function="gelu"), {}, (2, 6, 7, 3), "input kept")
 
 
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():

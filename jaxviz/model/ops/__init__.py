@@ -5,6 +5,7 @@ from jaxviz.model.ops import (
     dilated,
     einsum,
     elementwise,
+    gelu,
     grouped,
     layout,
     norm,
@@ -17,5 +18,5 @@ from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implement
 
 __all__ = [
     "DIRECT", "FORMS", "PREPARE", "compute", "conv", "dilated", "einsum", "elementwise",
-    "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
+    "gelu", "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from jaxviz.model.ops.registry import implements
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
+    interleave,
     pad_spatial,
     same_padding,
     sum_over_windows,
@@ -25,6 +26,8 @@ from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv
 Weights = Mapping[str, jax.Array]
 #: Sums and maxima over shifted copies.
 SLICES = "slices"
+# From this width of a strided window on its gradient is summed phase by phase.
+_WIDE = 5
 
 
 @implements(Conv)
@@ -137,6 +140,8 @@ def shifted_sum_to_input(
     """
     window = kernel.shape[:-1]
     ones = (1,) * len(window)
+    if dilation == ones and strides != ones and max(window) >= _WIDE:
+        return _by_phases(sizes, kernel, strides, padding, cotangent)
     if dilation == ones and strides != ones:
         flat = kernel.reshape(-1, kernel.shape[-1])
 
@@ -155,6 +160,42 @@ def shifted_sum_to_input(
     spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
     flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
     return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window))
+
+
+def _by_phases(
+    sizes: Ints, kernel: jax.Array, strides: Ints, padding: Pairs, cotangent: jax.Array
+) -> jax.Array:
+    """The same, each phase (position modulo stride) by itself: the less of few large windows."""
+    groups = tuple(-(-n // s) for n, s in zip(sizes, strides, strict=True))
+    taps = [_taps(phase, kernel.shape[:-1], strides, padding) for phase in np.ndindex(*strides)]
+    along = list(zip(*(shift for some in taps for _, shift in some), strict=True))
+    margins = tuple(
+        (max(0, -min(a)), max(0, max(a) + g - n))
+        for a, g, n in zip(along, groups, cotangent.shape[1:-1], strict=True)
+    )
+    padded = pad_spatial(cotangent, margins)
+    ones = (1,) * len(groups)
+    phases = []
+    for some in taps:
+        total = jnp.zeros((len(cotangent), *groups, kernel.shape[-1]), cotangent.dtype)
+        for offset, shift in some:
+            start = tuple(before + u for (before, _), u in zip(margins, shift, strict=True))
+            total += window_slice(padded, start, ones, ones, groups) * kernel[offset]
+        phases.append(total)
+    return interleave(phases, strides, sizes)
+
+
+def _taps(phase: Ints, window: Ints, strides: Ints, padding: Pairs) -> list[tuple[Ints, Ints]]:
+    """The elements of a window that see a phase, each with how many windows earlier it does."""
+    found = []
+    for offset in np.ndindex(*window):
+        steps = [
+            divmod(p + low - o, s)
+            for p, o, s, (low, _) in zip(phase, offset, strides, padding, strict=True)
+        ]
+        if not any(rest for _, rest in steps):
+            found.append((offset, tuple(earlier for earlier, _ in steps)))
+    return found
 
 
 shifted_sum.defvjp(_shifted_sum_forward, shifted_sum_backward)

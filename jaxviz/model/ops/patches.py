@@ -21,7 +21,14 @@ from jax import lax
 
 from jaxviz.model.ops.conv import add_bias, conv, pad_amounts
 from jaxviz.model.ops.registry import implements
-from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
+from jaxviz.model.ops.windows import (
+    Ints,
+    Pairs,
+    interleave,
+    pad_spatial,
+    window_counts,
+    window_slice,
+)
 from jaxviz.spec import Conv, Shape
 
 PATCHES = "patches"
@@ -132,17 +139,4 @@ def _gather(op: Conv, sizes: Ints, planes: list[jax.Array]) -> jax.Array:
                 terms.append(lax.pad(plane, jnp.zeros((), plane.dtype), config))
         zero = jnp.zeros((len(planes[0]), *groups, planes[0].shape[-1]), planes[0].dtype)
         phases.append(reduce(jnp.add, terms) if terms else zero)
-    if len(phases) == 1:
-        return phases[0]
-    return _interleave(phases, op.strides, sizes)
-
-
-def _interleave(phases: list[jax.Array], strides: Ints, sizes: Ints) -> jax.Array:
-    """Maps of each phase of the stride back in one map."""
-    batch, *groups, channels = phases[0].shape
-    rank = len(strides)
-    stacked = jnp.stack(phases).reshape(*strides, batch, *groups, channels)
-    order = [rank, *(n for axis in range(rank) for n in (rank + 1 + axis, axis)), 2 * rank + 1]
-    full = tuple(g * s for g, s in zip(groups, strides, strict=True))
-    whole = stacked.transpose(order).reshape(batch, *full, channels)
-    return lax.slice(whole, (0,) * whole.ndim, (batch, *sizes, channels))
+    return interleave(phases, op.strides, sizes)

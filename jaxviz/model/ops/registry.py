@@ -28,6 +28,8 @@ DIRECT = "direct"
 FOLDED = "folded"
 #: Of a ReLU whose result is kept for the gradient, instead of what went into it.
 KEPT = "result kept"
+#: Of an activation that works its gradient out from its input again.
+INPUT_KEPT = "input kept"
 #: Of a ReLU, and of the maximum pooling behind it that does its work on fewer values.
 MOVED = "relu moved"
 #: The same of a pooling that XLA does, where its own form is the fast one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import product
 
@@ -116,3 +116,23 @@ def _phase_offsets(shift: Ints, window: Ints, strides: Ints, padding: Pairs) -> 
         inside = np.logical_and.outer(inside, (place >= 0) & (place < k))
     flat = np.where(inside, index, -1)
     return flat.reshape(1, *(n for s in strides for n in (1, s)), 1)
+
+
+def interleave(phases: Sequence[jax.Array], strides: Ints, sizes: Ints) -> jax.Array:
+    """Maps of every phase of a stride, row by row, back in one map of these spatial sizes."""
+    if len(phases) == 1:
+        return phases[0]
+    whole = _zipped(lax.optimization_barrier(tuple(phases)), strides, 1)
+    return lax.slice(whole, (0,) * whole.ndim, (len(whole), *sizes, whole.shape[-1]))
+
+
+def _zipped(phases: Sequence[jax.Array], strides: Ints, axis: int) -> jax.Array:
+    if not strides:
+        return phases[0]
+    step = len(phases) // strides[0]
+    parts = [
+        _zipped(phases[n * step : (n + 1) * step], strides[1:], axis + 1) for n in range(strides[0])
+    ]
+    shape = list(parts[0].shape)
+    shape[axis] *= strides[0]
+    return jnp.stack(parts, axis + 1).reshape(shape)
