@@ -20,6 +20,7 @@ from jaxviz.model.ops.elementwise import knows_from_result
 from jaxviz.model.ops.gelu import is_gelu
 from jaxviz.model.ops.grouped import BLOCKS
 from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, MOVED, MOVED_DIRECT
+from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.winograd import WINOGRAD
 from jaxviz.spec import (
     Activation,
@@ -49,6 +50,7 @@ def accelerator_forms(
     joins the ReLU with the convolutions around it and keeps where it is open in bits (Xception's
     block8_sepconv1 on a v5e: 34 MB, and 42 with all results kept). Bounded ones stay for the
     same reason, and so does a batch norm: it is joined with the convolution before it.
+    Depthwise convolutions of few channels are sums of shifted copies.
     """
     nodes = spec.upstream(targets)
     consumers = _consumers(nodes)
@@ -58,6 +60,8 @@ def accelerator_forms(
         few = _FEW_BEFORE_DEPTHWISE if joined else _FEW_CHANNELS
         if _is_plain_relu(node.op) and (shapes[node.name][-1] or 0) <= few:
             found.setdefault(node.name, KEPT)
+        if isinstance(node.op, DepthwiseConv) and suits_summed(node.op, shapes[node.inputs[0]]):
+            found[node.name] = SUMMED
         source = _only_source(spec, node, targets, consumers)
         if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):
             found[node.name] = found[source.name] = MOVED_DIRECT

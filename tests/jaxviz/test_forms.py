@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute
+from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -73,6 +74,33 @@ def test_depthwise(height, width, high, wide, down, across, padding, dilation, m
         "bias": draw.normal(size=3 * multiplier),
     }
     assert_forms_equal(op, weights, (2, height, width, 3), "slices")
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", ((1, 0), (0, 2))])
+@pytest.mark.parametrize("window", [(3, 3), (2, 5)])
+def test_summed_depthwise(window, padding):
+    op = DepthwiseConv(
+        window=window, strides=(1, 1), dilation=(1, 1), padding=padding, multiplier=1
+    )
+    draw = np.random.default_rng(1)
+    weights = {"kernel": draw.normal(size=(*window, 3, 1)), "bias": draw.normal(size=3)}
+    assert suits_summed(op, (7, 8, 3))
+    assert not suits_summed(op.model_copy(update={"strides": (2, 2)}), (7, 8, 3))
+    assert_forms_equal(op, weights, (2, 7, 8, 3), SUMMED)
+
+
+def test_a_summed_depthwise_convolution_is_rounded_once():
+    op = DepthwiseConv(window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same", multiplier=1)
+    draw = np.random.default_rng(0)
+    x, kernel = draw.normal(size=(1, 9, 9, 4)), draw.normal(size=(3, 3, 4, 1))
+    x, kernel = jnp.asarray(x, jnp.bfloat16), jnp.asarray(kernel, jnp.bfloat16)
+    assert suits_summed(op, (9, 9, 4))
+    wide = {"kernel": kernel.astype(jnp.float32)}
+    expected = compute(op, wide, x.astype(jnp.float32)).astype(jnp.bfloat16)
+    found = compute(op, {"kernel": kernel}, x, form=SUMMED)
+    np.testing.assert_allclose(
+        np.asarray(found, np.float32), np.asarray(expected, np.float32), rtol=2**-7, atol=1e-6
+    )
 
 
 @settings(deadline=None, max_examples=8, derandomize=True)

@@ -12,11 +12,13 @@ from jaxviz.model.ops import (
     patches,
     pool,
     prepared,
+    summed,
     winograd,
 )
 from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
 
 __all__ = [
     "DIRECT", "FORMS", "PREPARE", "compute", "conv", "dilated", "einsum", "elementwise",
-    "gelu", "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "winograd",
+    "gelu", "grouped", "implements", "layout", "norm", "patches", "pool", "prepared", "summed",
+    "winograd",
 ]  # fmt: skip

@@ -1,0 +1,78 @@
+"""Depthwise convolution as a sum of shifted copies that is rounded once, for TPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial, reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxviz.model.ops.conv import add_bias, pad_amounts, shifted_sum_backward
+from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
+from jaxviz.spec import DepthwiseConv, Shape
+
+SUMMED = "summed"
+# With more channels XLA's own convolution has fewer bytes and cycles.
+_FEW_CHANNELS = 64
+
+
+def suits_summed(op: DepthwiseConv, shape: Shape) -> bool:
+    """Whether a depthwise convolution is one that a TPU is faster with as a sum of copies."""
+    plain = op.multiplier == 1 and set(op.strides) == {1} and set(op.dilation) == {1}
+    pairs = () if isinstance(op.padding, str) else zip(op.window, op.padding, strict=True)
+    within = all(max(pair) < k for k, pair in pairs)  # or the gradient would be cropped
+    return plain and within and (shape[-1] or 0) <= _FEW_CHANNELS
+
+
+@implements(DepthwiseConv, SUMMED)
+def depthwise_conv_summed(
+    op: DepthwiseConv, weights: Mapping[str, jax.Array], x: jax.Array
+) -> jax.Array:
+    """A sum over the window of shifted copies, in float32 where they are bfloat16.
+
+    A matrix unit has nothing to share among channels: a TPU's vector units need a fifth of the
+    time (by the compiler's own estimate), and XLA joins the sum with what is around it.
+    """
+    kernel = weights["kernel"].reshape(*op.window, -1)
+    return add_bias(_summed(x, kernel, pad_amounts(op, x.shape[1:-1])), weights)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _summed(x: jax.Array, kernel: jax.Array, padding: Pairs) -> jax.Array:
+    """[batch, …, channels] with kernel [*window, channels]; widened after it is shifted."""
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    window, ones = kernel.shape[:-1], (1,) * (kernel.ndim - 1)
+    padded = pad_spatial(x, padding)
+    sizes = window_counts(x.shape[1:-1], window, ones, ones, padding)
+    terms = (
+        window_slice(padded, offset, ones, ones, sizes).astype(wide) * kernel[offset].astype(wide)
+        for offset in np.ndindex(*window)
+    )
+    return reduce(jnp.add, terms).astype(x.dtype)
+
+
+def _forward(
+    x: jax.Array, kernel: jax.Array, padding: Pairs
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _summed(x, kernel, padding), (x, kernel)
+
+
+def _backward(
+    padding: Pairs, kept: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    kernel = kept[1]
+    window: Ints = kernel.shape[:-1]
+    ones = (1,) * len(window)
+    rest = tuple(
+        (k - 1 - low, k - 1 - high) for k, (low, high) in zip(window, padding, strict=True)
+    )
+    to_x = _summed(cotangent, jnp.flip(kernel, tuple(range(len(window)))), rest)
+    # dropped by XLA where nobody asks for it
+    _, to_kernel = shifted_sum_backward(ones, ones, padding, kept, cotangent)
+    return to_x, to_kernel
+
+
+_summed.defvjp(_forward, _backward)
