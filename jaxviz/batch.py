@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from jaxviz.bundle import Bundle
     from jaxviz.model import Model
 
-keep_freed_memory()  # before anything here has a device, which comes with threads
-
 _DEVICE_CHUNK = 64
 # A TPU lays units of few channels along its 128 lanes, and pads what are fewer.
 _TPU_CHUNK = 128
@@ -511,6 +509,8 @@ class LayerRenderer:
     @cached_property
     def _params(self) -> Any:
         # made late, for a continued run is given the forms of the first
+        if self.target.platform == "cpu":
+            keep_freed_memory()
         return self.target.placed(self._prepared(), split=False)
 
     def _prepared(self) -> Any:
