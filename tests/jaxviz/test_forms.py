@@ -142,6 +142,16 @@ def test_patches_and_prepared(height, width, high, wide, down, across, padding, 
     assert_forms_equal(op, {**weights, **PREPARE[Conv, "prepared"](op, weights)}, shape, "prepared")
 
 
+@pytest.mark.parametrize("size", [9, 10])  # results of 7 and 8 rows
+@pytest.mark.parametrize("depth", [6, 16])
+def test_prepared_without_padding(size, depth):
+    op = Conv(filters=5, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="valid")
+    draw = np.random.default_rng(1)
+    weights = {"kernel": draw.normal(size=(3, 3, depth, 5)), "bias": draw.normal(size=5)}
+    weights |= PREPARE[Conv, "prepared"](op, weights)
+    assert_forms_equal(op, weights, (2, size, 11, depth), "prepared")
+
+
 @settings(deadline=None, max_examples=10, derandomize=True)
 @given(
     sizes,

@@ -26,6 +26,7 @@ from jaxviz.model.ops.windows import (
     Pairs,
     interleave,
     pad_spatial,
+    turned_padding,
     window_counts,
     window_slice,
 )
@@ -91,9 +92,7 @@ def to_input(op: Conv, sizes: Ints, kernel: jax.Array, cotangent: jax.Array) -> 
 
 def _slide(op: Conv, sizes: Ints, turned: jax.Array, cotangent: jax.Array) -> jax.Array:
     """Without a stride: the planes get a border, so that shifting is slicing."""
-    padding = pad_amounts(op, sizes)
-    reach = [(k - 1) * d for k, d in zip(op.window, op.dilation, strict=True)]
-    spread = tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+    spread = turned_padding(op.window, op.dilation, pad_amounts(op, sizes))
     # The barrier keeps XLA from asking in every term where the border is.
     wide = lax.optimization_barrier(pad_spatial(cotangent @ turned, spread))
     channels, ones = turned.shape[-1] // int(np.prod(op.window)), (1,) * len(op.window)

@@ -22,7 +22,7 @@ from jax import lax
 from jaxviz.model.ops.conv import add_bias, conv, dimensions, pad_amounts
 from jaxviz.model.ops.patches import THIN, to_input
 from jaxviz.model.ops.registry import implements, prepares
-from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts
+from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, turned_padding, window_counts
 from jaxviz.spec import Conv, Shape
 
 PREPARED = "prepared"
@@ -113,9 +113,7 @@ def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
     x, kernels = kept
     sizes = x.shape[1:-1]
     if "turned" in kernels:
-        reach = [(k - 1) * d for k, d in zip(op.window, op.dilation, strict=True)]
-        padding = pad_amounts(op, sizes)
-        rest = tuple((r - a, r - b) for r, (a, b) in zip(reach, padding, strict=True))
+        rest = turned_padding(op.window, op.dilation, pad_amounts(op, sizes))
         to_x = _wide_conv(
             cotangent, kernels["turned"], x.shape[-1], op.window, op.strides, op.dilation, rest
         )

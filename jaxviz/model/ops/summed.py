@@ -11,7 +11,14 @@ import numpy as np
 
 from jaxviz.model.ops.conv import add_bias, pad_amounts, shifted_sum_backward
 from jaxviz.model.ops.registry import implements
-from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, window_counts, window_slice
+from jaxviz.model.ops.windows import (
+    Ints,
+    Pairs,
+    pad_spatial,
+    turned_padding,
+    window_counts,
+    window_slice,
+)
 from jaxviz.spec import DepthwiseConv, Shape
 
 SUMMED = "summed"
@@ -66,10 +73,8 @@ def _backward(
     kernel = kept[1]
     window: Ints = kernel.shape[:-1]
     ones = (1,) * len(window)
-    rest = tuple(
-        (k - 1 - low, k - 1 - high) for k, (low, high) in zip(window, padding, strict=True)
-    )
-    to_x = _summed(cotangent, jnp.flip(kernel, tuple(range(len(window)))), rest)
+    turned = jnp.flip(kernel, tuple(range(len(window))))
+    to_x = _summed(cotangent, turned, turned_padding(window, ones, padding))
     # dropped by XLA where nobody asks for it
     _, to_kernel = shifted_sum_backward(ones, ones, padding, kept, cotangent)
     return to_x, to_kernel

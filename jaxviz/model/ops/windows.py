@@ -32,6 +32,12 @@ def window_counts(sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padd
     )
 
 
+def turned_padding(window: Ints, dilation: Ints, padding: Pairs) -> Pairs:
+    """The border in which the turned kernel slides back: its reach less what was padded."""
+    reach = [(k - 1) * d for k, d in zip(window, dilation, strict=True)]
+    return tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
+
+
 def window_slice(
     x: jax.Array, offset: Ints, strides: Ints, dilation: Ints, sizes: Ints
 ) -> jax.Array:
