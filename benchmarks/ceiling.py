@@ -25,6 +25,7 @@ from environment import CACHE, RESULTS, provenance  # noqa: E402
 from jaxviz.bench.rates import memory_rate, product_rate  # noqa: E402
 from jaxviz.bench.stepper import Stepper  # noqa: E402
 from jaxviz.cost import step_cost  # noqa: E402
+from jaxviz.hlo import accessed_bytes  # noqa: E402
 from jaxviz.loading import load_bundle  # noqa: E402
 from jaxviz.presets import get_preset  # noqa: E402
 
@@ -36,7 +37,7 @@ def fractions(cell: dict[str, Any], products: float, memory: float) -> dict[str,
     stepper = Stepper(bundle, cell["layer"], get_preset("keras-io"), size=cell["size"], chunk=chunk)
     channels = np.zeros(stepper.units, int)
     program = stepper.compiled(stepper.start(channels), channels)
-    moved = program.cost_analysis()["bytes accessed"] / stepper.chunk
+    moved = accessed_bytes(program) / stepper.chunk
     needed = step_cost(bundle.spec, cell["layer"], stepper.renderer.shape).flops
     seconds = min(own["milliseconds"]) / 1e3
     return {

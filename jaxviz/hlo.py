@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax
+
 # A type in brackets may have others within, and layouts with brackets of their own.
 _NESTED = r"\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
 _INSTRUCTION = re.compile(rf"^\s+(?:ROOT )?%?([\w.-]+) = ({_NESTED}|\S+) ([\w-]+)\((.*)$")
@@ -18,6 +20,7 @@ _COLLECTIVE = re.compile(
 # A type with the order of its axes and its tiles, as they lie in a TPU's memory.
 _LAYOUT = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 _TILE = re.compile(r"T\((\d+),(\d+)\)")
+_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 # What is copied into a TPU's own memory or out of it is named twice, at both ends.
 _STARTS, _DONE = frozenset({"copy-start", "slice-start"}), frozenset({"copy-done", "slice-done"})
 #: Instructions that neither read nor write memory themselves.
@@ -34,36 +37,59 @@ class Instruction(NamedTuple):
         kind: The result's type, such as `f32[8,3]{1,0}`, or several in brackets.
         operation: Such as `fusion` or `custom-call`.
         rest: Operands and attributes as they stand.
+        times: How often it is run, where the compiler knows; 1 otherwise.
     """
 
     name: str
     kind: str
     operation: str
     rest: str
+    times: int = 1
 
 
 def instructions(program: str) -> Iterator[Instruction]:
-    """What a program runs one after the other; a loop's body once, nothing within a fusion.
+    """What a program runs one after the other; nothing within a fusion.
 
     Args:
         program: The optimised program as text.
     """
-    bodies = set(re.findall(r"body=%?([\w.-]+)", program))
-    inside = False
+    computations = dict(_computations(program))
+    entry = next(name for name in reversed(computations) if name.startswith("ENTRY "))
+    yield from _run(computations, entry, 1)
+
+
+def _run(
+    computations: dict[str, list[Instruction]], name: str, times: int
+) -> Iterator[Instruction]:
+    for one in computations[name]:
+        if one.operation == "while":
+            count = _COUNT.search(one.rest)
+            body = re.findall(r"body=%?([\w.-]+)", one.rest)[0]
+            yield from _run(computations, body, times * int(count[1] if count else 1))
+        elif one.operation not in _FREE:
+            yield one._replace(times=times)
+
+
+def _computations(program: str) -> Iterator[tuple[str, list[Instruction]]]:
+    """The functions that a program is made of, by name, the entry's with its keyword."""
+    name, found = "", list[Instruction]()
     for line in program.splitlines():
         if line.endswith("{") and not line.startswith(" "):
-            name = line.removeprefix("ENTRY ").lstrip("%").split(" ")[0]
-            inside = line.startswith("ENTRY") or name in bodies
-        found = _INSTRUCTION.match(line) if inside else None
-        if found is not None and found[3] not in _FREE:
-            yield Instruction(*found.groups())
+            keyword = "ENTRY " if line.startswith("ENTRY ") else ""
+            name = keyword + line.removeprefix("ENTRY ").lstrip("%").split(" ")[0]
+            found = []
+        elif line.startswith("}"):
+            yield name, found
+        elif (match := _INSTRUCTION.match(line)) is not None:
+            found.append(Instruction(match[1], match[2], match[3], match[4]))
 
 
 def moved_bytes(program: str) -> float:
     """Bytes that a program's instructions read and write.
 
-    What the compiler's own cost analysis says, for where there is none: every instruction
-    reads its operands and writes its result.
+    What the compiler's own cost analysis says, for where there is none, or where a loop is counted
+    once by it: every instruction reads its operands, or what it slices of them, and writes its
+    result, or what it updates of it.
 
     Args:
         program: The optimised program as text.
@@ -73,16 +99,63 @@ def moved_bytes(program: str) -> float:
         ...     "  ROOT %b = bf16[4]{0} convert(%a)", "}"]))
         24.0
     """
-    sizes = {
-        found[1]: _size(found[2])
-        for found in map(_INSTRUCTION.match, program.splitlines())
-        if found
-    }
+    computations = dict(_computations(program))
+    sizes = {one.name: _size(one.kind) for some in computations.values() for one in some}
     total = 0.0
     for one in instructions(program):
-        operands = re.findall(r"%([\w.-]+)", one.rest.split(")")[0])
-        total += sizes[one.name] + sum(sizes.get(name, 0.0) for name in operands)
+        fused = re.findall(r"calls=%?([\w.-]+)", one.rest)
+        body = computations.get(fused[0], []) if one.operation == "fusion" and fused else []
+        total += one.times * _touched(one, body, sizes)
     return total
+
+
+def full_cost(program: jax.stages.Compiled) -> dict[str, float] | None:
+    """The compiler's own cost analysis; None where it makes none, or counts a loop's work once.
+
+    Args:
+        program: A compiled program.
+
+    Example:
+        >>> import jax
+        >>> def looped(x):
+        ...     return jax.lax.map(jax.numpy.sin, x)
+        >>> full_cost(jax.jit(looped).lower(jax.numpy.ones((50, 4))).compile()) is None
+        True
+    """
+    counted = program.cost_analysis()
+    repeated = any(one.times > 1 for one in instructions(program.as_text() or ""))
+    return counted if counted and not repeated else None
+
+
+def accessed_bytes(program: jax.stages.Compiled) -> float:
+    """Bytes that a program reads and writes: by the compiler where it counts them all.
+
+    Args:
+        program: A compiled program.
+    """
+    counted = full_cost(program)
+    return counted["bytes accessed"] if counted else moved_bytes(program.as_text() or "")
+
+
+def _touched(one: Instruction, body: list[Instruction], sizes: dict[str, float]) -> float:
+    """Bytes that one instruction reads and writes, given what is fused into it."""
+    operands = [sizes.get(name, 0.0) for name in _operands(one)]
+    written = sizes[one.name]
+    for inner in body:
+        if inner.operation == "parameter":
+            users = [user for user in body if inner.name in _operands(user)]
+            place = int(inner.rest.split(")")[0])
+            if users and all(user.operation == "dynamic-slice" for user in users):
+                operands[place] = sum(sizes[user.name] for user in users)
+            elif [user.operation for user in users] == ["dynamic-update-slice"]:
+                updated = sizes[_operands(users[0])[1]]
+                if _operands(users[0])[0] == inner.name:  # in place
+                    operands[place], written = 0.0, updated
+    return written + sum(operands)
+
+
+def _operands(one: Instruction) -> list[str]:
+    return re.findall(r"%([\w.-]+)", one.rest.split(")")[0])
 
 
 class Traffic(NamedTuple):

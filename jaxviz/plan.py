@@ -19,7 +19,7 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.errors import MemoryLimitError
 from jaxviz.fit import fitting_chunk
-from jaxviz.hlo import moved_bytes
+from jaxviz.hlo import accessed_bytes, full_cost
 from jaxviz.keys import unit_keys
 from jaxviz.presets import Preset
 from jaxviz.recipe import AtlasRecipe
@@ -202,13 +202,9 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             renderer.release()  # or what was traced with both branches would be used again
             with decided(still):
                 program = renderer.lower(each * devices).compile()
-        counted = program.cost_analysis()
-        if counted:
-            flops += part * counted["flops"] / pictures
-            moved += part * counted["bytes accessed"] / pictures
-        else:  # by XLA's GPU compiler nothing is counted
-            flops += part * needed_flops(renderer)
-            moved += part * moved_bytes(program.as_text() or "") / pictures
+        counted = full_cost(program)  # by XLA's GPU compiler nothing is counted
+        flops += part * (counted["flops"] / pictures if counted else needed_flops(renderer))
+        moved += part * accessed_bytes(program) / pictures
     if 0 < share < 1:
         renderer.release()
     return _Step(each * devices, needed, flops, moved)

@@ -20,6 +20,7 @@ from jaxviz.bench.rates import memory_rate, product_rate
 from jaxviz.bench.stepper import States, Stepper
 from jaxviz.bundle import Bundle
 from jaxviz.cost import step_cost
+from jaxviz.hlo import accessed_bytes
 from jaxviz.precision import Dtype
 from jaxviz.presets import Preset
 from jaxviz.transforms import size_after
@@ -183,8 +184,7 @@ def _compiler(
         one = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         held = memory.argument_size_in_bytes
         found["peak_megabytes"] = (one * stepper.lanes + held) / 1e6
-    counted = program.cost_analysis() or {}
-    if moved := counted.get("bytes accessed"):
+    if moved := accessed_bytes(program):
         # the compiler counts for one device, which has its share of the chunk
         share = stepper.chunk / len(stepper.renderer.target.devices)
         found["megabytes"] = moved / share / 1e6

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxviz.errors import ConfigError
+from jaxviz.lanes import core_count, lane_count
 from jaxviz.model.graph import derived_key
 from jaxviz.model.neighbours import accelerator_forms, folded_weights, neighbour_forms
 from jaxviz.model.ops import PREPARE
@@ -21,7 +22,7 @@ from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
 from jaxviz.model.ops.registry import FOLDED
-from jaxviz.model.ops.winograd import WINOGRAD, suits_winograd
+from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD, suits_winograd
 from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Op, Pool, Shape
 
 #: `reference` computes everything as XLA has it, for debugging.
@@ -53,6 +54,11 @@ def _always(op: Any, shape: Shape) -> bool:
     return True
 
 
+def _suits_blocks(op: Conv, shape: Shape) -> bool:
+    """Whether all cores have a lane of their own: what is done in blocks is done by one core."""
+    return core_count() == lane_count("cpu") and suits_winograd(op, shape)
+
+
 #: The first that applies is taken; where none does, `direct`. Every form is compared with
 #: `direct`, values and gradients, in `tests/jaxviz/test_forms.py`, which fails for a form
 #: here that it has no comparison for.
@@ -63,6 +69,7 @@ LOWERINGS = (
     Lowering(Conv, BLOCKS, _CPU, is_grouped),
     Lowering(Conv, PATCHES, _CPU, is_pointwise),
     Lowering(Conv, PREPARED, _CPU, is_image),
+    Lowering(Conv, IN_BLOCKS, _CPU, _suits_blocks),
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
     Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),

@@ -21,7 +21,7 @@ from jaxviz.model.ops.gelu import is_gelu
 from jaxviz.model.ops.grouped import BLOCKS
 from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, MOVED, MOVED_DIRECT
 from jaxviz.model.ops.summed import SUMMED, suits_summed
-from jaxviz.model.ops.winograd import WINOGRAD
+from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD
 from jaxviz.spec import (
     Activation,
     BatchNorm,
@@ -121,7 +121,10 @@ def _is_plain_relu(op: Any) -> bool:
 
 def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:
     """Whether a node's input is in memory anyway, and not fused into the node's own loop."""
-    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) != WINOGRAD
+    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) not in (
+        WINOGRAD,
+        IN_BLOCKS,
+    )
 
 
 def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
@@ -131,7 +134,7 @@ def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) ->
         source = spec.by_name.get(source.inputs[0])
     if source is None or not isinstance(source.op, (Conv, Dense)):
         return False
-    return forms.get(source.name) not in (WINOGRAD, SLICES, BLOCKS, DILATED)
+    return forms.get(source.name) not in (WINOGRAD, IN_BLOCKS, SLICES, BLOCKS, DILATED)
 
 
 def folded_weights(

@@ -1,5 +1,7 @@
 """Every fast form of every operation equals XLA's own: values and gradients, in float64."""
 
+from unittest.mock import patch
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
-from jaxviz.model.ops import PREPARE, compute
+from jaxviz.model.ops import PREPARE, compute, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
+from jaxviz.model.ops.winograd import block_of
 from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -104,13 +107,27 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
 
 
 @settings(deadline=None, max_examples=8, derandomize=True)
-@given(sizes, sizes, st.sampled_from(["same", "valid", ((2, 0), (1, 2))]))
-def test_winograd(height, width, padding):
+@given(
+    sizes,
+    sizes,
+    st.sampled_from(["same", "valid", ((2, 0), (1, 2))]),
+    st.sampled_from([("winograd", 0), *(("winograd in blocks", tiles) for tiles in (1, 5, 18))]),
+)
+def test_winograd(height, width, padding, form_and_tiles):
+    form, tiles = form_and_tiles
     op = Conv(filters=5, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding=padding)
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
-    weights |= PREPARE[Conv, "winograd"](op, weights)
-    assert_forms_equal(op, weights, (2, height, width, 4), "winograd")
+    weights |= PREPARE[Conv, form](op, weights)
+    with patch.object(winograd, "_BLOCK_BYTES", tiles * 4 * 36 * (4 + 5)):
+        assert_forms_equal(op, weights, (4, height, width, 4), form)
+
+
+def test_blocks_are_all_of_a_small_map_or_a_part_of_a_large_one():
+    assert block_of(6, (12, 12), 64, 64) == (2, 3)  # 24 tiles fit, an image has 9, and 2 divides 6
+    assert block_of(2, (96, 96), 64, 64) == (1, 1)
+    assert block_of(2, (52, 8), 64, 64) == (1, 7)  # 12 of 13 rows fit; 7 twice are more even
+    assert block_of(2, (96, 96), 256, 256) == (2, 24)  # whose kernel fills the cache by itself
 
 
 @settings(deadline=None, max_examples=16, derandomize=True)
@@ -263,6 +280,7 @@ COMPARISONS = {
     (Conv, "blocks"): test_grouped,
     (Conv, "dilated"): test_dilated,
     (Conv, "winograd"): test_winograd,
+    (Conv, "winograd in blocks"): test_winograd,
 }
 
 

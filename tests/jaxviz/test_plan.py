@@ -13,7 +13,9 @@ from jaxviz.bundle import save
 from jaxviz.cli import cli
 from jaxviz.errors import MemoryLimitError
 from jaxviz.hlo import (
+    accessed_bytes,
     collectives,
+    full_cost,
     kernels,
     library_calls,
     memory_bytes,
@@ -160,6 +162,15 @@ def test_what_a_program_runs_is_read_from_its_text():
     assert collectives(PROGRAM) == 1
     # exchange 32 + 32, call 36 + 32, fusion 32 + 32
     assert moved_bytes(PROGRAM) == 196
+
+
+def test_a_loop_moves_its_slices_as_often_as_it_runs():
+    x = jnp.ones((50, 1024))
+    program = jax.jit(lambda x: jax.lax.map(jnp.sin, x)).lower(x).compile()
+    assert program.cost_analysis()["bytes accessed"] < 2 * x.nbytes
+    assert full_cost(program) is None
+    # read and written piece by piece; the result is filled with zeros first
+    assert accessed_bytes(program) == pytest.approx(3 * x.nbytes, rel=0.02)
 
 
 TPU_PROGRAM = """ENTRY %main (a: bf16[16,3]) -> bf16[16,3] {
