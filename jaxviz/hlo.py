@@ -20,13 +20,12 @@ _COLLECTIVE = re.compile(
 # A type with the order of its axes and its tiles, as they lie in a TPU's memory.
 _LAYOUT = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 _TILE = re.compile(r"T\((\d+),(\d+)\)")
+_BODY = re.compile(r"\b(?:body|to_apply)=%?([\w.-]+)")
 _COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 # What is copied into a TPU's own memory or out of it is named twice, at both ends.
 _STARTS, _DONE = frozenset({"copy-start", "slice-start"}), frozenset({"copy-done", "slice-done"})
 #: Instructions that neither read nor write memory themselves.
-_FREE = frozenset(
-    {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "after-all"}
-)
+_FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"})
 
 
 class Instruction(NamedTuple):
@@ -62,9 +61,8 @@ def _run(
     computations: dict[str, list[Instruction]], name: str, times: int
 ) -> Iterator[Instruction]:
     for one in computations[name]:
-        if one.operation == "while":
-            count = _COUNT.search(one.rest)
-            body = re.findall(r"body=%?([\w.-]+)", one.rest)[0]
+        if one.operation in ("while", "call"):
+            count, body = _COUNT.search(one.rest), _BODY.findall(one.rest)[0]
             yield from _run(computations, body, times * int(count[1] if count else 1))
         elif one.operation not in _FREE:
             yield one._replace(times=times)
