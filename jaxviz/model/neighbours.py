@@ -34,6 +34,8 @@ from jaxviz.spec import (
     Shape,
 )
 
+# Forms of a convolution that lay their input out anew, and make their result in a loop.
+_LAID_OUT = (WINOGRAD, IN_BLOCKS)
 # Up to so many channels of a map a ReLU's result is kept on a TPU; fewer before a depthwise
 # convolution, which XLA joins with it.
 _FEW_CHANNELS, _FEW_BEFORE_DEPTHWISE = 64, 32
@@ -121,10 +123,7 @@ def _is_plain_relu(op: Any) -> bool:
 
 def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:
     """Whether a node's input is in memory anyway, and not fused into the node's own loop."""
-    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) not in (
-        WINOGRAD,
-        IN_BLOCKS,
-    )
+    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) not in _LAID_OUT
 
 
 def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
@@ -134,7 +133,7 @@ def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) ->
         source = spec.by_name.get(source.inputs[0])
     if source is None or not isinstance(source.op, (Conv, Dense)):
         return False
-    return forms.get(source.name) not in (WINOGRAD, IN_BLOCKS, SLICES, BLOCKS, DILATED)
+    return forms.get(source.name) not in (*_LAID_OUT, SLICES, BLOCKS, DILATED)
 
 
 def folded_weights(

@@ -112,12 +112,13 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     sizes,
     st.sampled_from(["same", "valid", ((2, 0), (1, 2))]),
     st.sampled_from([("winograd", 0), *(("winograd in blocks", tiles) for tiles in (1, 4, 8))]),
+    st.sampled_from([(3, 3), (4, 4), (5, 3)]),
 )
-def test_winograd(height, width, padding, form_and_tiles):
+def test_winograd(height, width, padding, form_and_tiles, window):
     form, tiles = form_and_tiles
-    op = Conv(filters=5, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding=padding)
+    op = Conv(filters=5, window=window, strides=(1, 1), dilation=(1, 1), padding=padding)
     draw = np.random.default_rng(1)
-    weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
+    weights = {"kernel": draw.normal(size=(*window, 4, 5)), "bias": draw.normal(size=5)}
     weights |= PREPARE[Conv, form](op, weights)
     few = {"_BLOCK_BYTES": tiles * 4 * 36 * (4 + 5), "_FEW_BLOCKS": 1}
     with patch.multiple(winograd, **few):
@@ -125,11 +126,11 @@ def test_winograd(height, width, padding, form_and_tiles):
 
 
 def test_blocks_are_all_of_a_small_map_or_a_part_of_a_large_one():
-    assert block_of(10, (12, 12), 64, 64) == (2, 3)  # 24 tiles fit, an image has 9, and 2 divides
-    assert block_of(6, (12, 12), 64, 64) == (6, 3)  # three blocks are not worth it
-    assert block_of(2, (96, 96), 64, 64) == (1, 1)
-    assert block_of(4, (52, 8), 64, 64) == (1, 7)  # 12 of 13 rows fit; 7 twice are more even
-    assert block_of(2, (96, 96), 256, 256) == (2, 24)  # whose kernel fills the cache by itself
+    assert block_of(10, (3, 3), 64, 64) == (2, 3)  # 24 tiles fit, an image has 9, and 2 divides
+    assert block_of(6, (3, 3), 64, 64) == (6, 3)  # three blocks are not worth it
+    assert block_of(2, (24, 24), 64, 64) == (1, 1)
+    assert block_of(4, (13, 2), 64, 64) == (1, 7)  # 12 of 13 rows fit; 7 twice are more even
+    assert block_of(2, (24, 24), 256, 256) == (2, 24)  # whose kernel fills the cache by itself
 
 
 @settings(deadline=None, max_examples=16, derandomize=True)
@@ -220,10 +221,13 @@ def test_gelu():
     assert_forms_equal(Activation(function="gelu"), {}, (2, 6, 7, 3), "input kept")
 
 
-def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32():
-    op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
+@pytest.mark.parametrize("width", [3, 4, 5])
+def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width):
+    window = (width, width)
+    op = Conv(filters=64, window=window, strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
-    weights = {"kernel": draw.normal(size=(3, 3, 64, 64)).astype(np.float32), "bias": np.zeros(64)}
+    kernel = draw.normal(size=(*window, 64, 64)).astype(np.float32)
+    weights = {"kernel": kernel, "bias": np.zeros(64)}
     x = draw.normal(size=(1, 12, 12, 64)).astype(np.float32)
     double = {role: jnp.asarray(array, jnp.float64) for role, array in weights.items()}
     exact = np.asarray(compute(op, double, jnp.asarray(x, jnp.float64)))

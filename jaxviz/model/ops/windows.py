@@ -49,7 +49,7 @@ def window_slice(
 
 def pad_spatial(x: jax.Array, padding: Pairs, value: float = 0.0) -> jax.Array:
     """A map [batch, …, channels] with a border of one value around its spatial axes."""
-    if not any(sum(p) for p in padding):
+    if not any(n for pair in padding for n in pair):
         return x
     config = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
     return lax.pad(x, jnp.asarray(value, x.dtype), config)
