@@ -28,7 +28,9 @@ _LEAST_CHANNELS = 128
 
 def suits_dilated(op: Conv, shape: Shape) -> bool:
     """Whether a dilated convolution of that input is faster so."""
-    if max(op.dilation) == 1 or not winograd.suits_winograd(_ordinary(op), shape):
+    if op.window != (3, 3) or max(op.dilation) == 1:
+        return False
+    if not winograd.suits_winograd(_ordinary(op), shape):
         return False
     if min(shape[-1] or 0, op.filters) < _LEAST_CHANNELS:
         return False

@@ -48,8 +48,6 @@ _BLOCK_BYTES = 450_000
 _FEW_BLOCKS = 3
 # Kernels of more channels are themselves too large for the cache, and every block reads them.
 _MOST_CHANNELS = 128 * 128
-
-
 _POINTS = (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0))
 
 
@@ -78,7 +76,7 @@ _DATA = _data_matrix()
 
 
 def _results(width: int) -> int:
-    """How many neighbouring results a tile gives."""
+    """How many neighbouring results a tile gives, for a window of that width."""
     return _SIZE + 1 - width
 
 
@@ -179,12 +177,14 @@ def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
 
 
 def _whole(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
+    """All tiles at once."""
     sizes = _valid_sizes(x, window)
     x = _filled(x, window, tuple(_results(k) for k in window))
     return _cut(_tiles(x, kernels, window), sizes)
 
 
 def _in_blocks(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
+    """Some rows of tiles, or some images, after the others."""
     sizes = _valid_sizes(x, window)
     down, across = (_results(k) for k in window)
     counts = -(-sizes[0] // down), -(-sizes[1] // across)
