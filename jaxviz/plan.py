@@ -19,7 +19,7 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.errors import MemoryLimitError
 from jaxviz.fit import fitting_chunk
-from jaxviz.hlo import accessed_bytes, full_cost
+from jaxviz.hlo import full_cost, moved_bytes
 from jaxviz.keys import unit_keys
 from jaxviz.presets import Preset
 from jaxviz.recipe import AtlasRecipe
@@ -203,8 +203,12 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             with decided(still):
                 program = renderer.lower(each * devices).compile()
         counted = full_cost(program)  # by XLA's GPU compiler nothing is counted
-        flops += part * (counted["flops"] / pictures if counted else needed_flops(renderer))
-        moved += part * accessed_bytes(program) / pictures
+        if counted:
+            flops += part * counted["flops"] / pictures
+            moved += part * counted["bytes accessed"] / pictures
+        else:
+            flops += part * needed_flops(renderer)
+            moved += part * moved_bytes(program.as_text() or "") / pictures
     if 0 < share < 1:
         renderer.release()
     return _Step(each * devices, needed, flops, moved)

@@ -83,7 +83,11 @@ class Found(NamedTuple):
 
 
 def search(
-    guess: int, most: int, measure: Callable[[int], float], seconds: Callable[[float], float]
+    guess: int,
+    most: int,
+    measure: Callable[[int], float],
+    seconds: Callable[[float], float],
+    again: Callable[[int], float] = lambda units: math.inf,
 ) -> Found:
     """The fastest number of units in a call, by doubling and halving from a guess.
 
@@ -92,6 +96,8 @@ def search(
         most: The largest that makes sense.
         measure: Units in a call -> seconds per unit and step.
         seconds: Seconds per unit and step of the guess -> what the search may take.
+        again: What `measure` gave, once more, of what is compiled by then; the better counts. Asked
+            of both before one takes the other's place, for other work may have held one up.
 
     Example:
         >>> search(4, 16, lambda units: abs(units - 8) + 1, lambda pace: 60.0)
@@ -109,8 +115,8 @@ def search(
             if time.perf_counter() + each > end:
                 return Found(best, complete=False)
             found = measure(other)
-            if _gains(found, pace):  # both again, for other work may have held up the first
-                pace, found = min(pace, measure(best)), min(found, measure(other))
+            if _gains(found, pace):
+                pace, found = min(pace, again(best)), min(found, again(other))
             if not _gains(found, pace):
                 break
             best, pace, gained = other, found, True
@@ -155,7 +161,7 @@ def tuned_chunk(
     if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
         return guess
     before_search()
-    found = search(guess, most, partial(_pace, renderer), seconds)
+    found = search(guess, most, partial(_pace, renderer), seconds, partial(_pace, renderer))
     if found.complete and most == MOST:
         memory.keep(found.chunk)
     return found.chunk

@@ -13,6 +13,7 @@ from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
+from jaxviz.model.ops.windows import pad_spatial
 from jaxviz.model.ops.winograd import block_of
 from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
@@ -106,7 +107,7 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     )
 
 
-@settings(deadline=None, max_examples=8, derandomize=True)
+@settings(deadline=None, max_examples=16, derandomize=True)
 @given(
     sizes,
     sizes,
@@ -123,6 +124,11 @@ def test_winograd(height, width, padding, form_and_tiles, window):
     few = {"_BLOCK_BYTES": tiles * 4 * 36 * (4 + 5), "_FEW_BLOCKS": 1}
     with patch.multiple(winograd, **few):
         assert_forms_equal(op, weights, (4, height, width, 4), form)
+
+
+def test_a_border_that_adds_and_takes_as_much_shifts_the_map():
+    x = jnp.arange(1.0, 5).reshape(1, 4, 1, 1)
+    assert pad_spatial(x, ((1, -1), (0, 0))).ravel().tolist() == [0, 1, 2, 3]
 
 
 def test_blocks_are_all_of_a_small_map_or_a_part_of_a_large_one():

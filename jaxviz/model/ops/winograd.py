@@ -48,6 +48,7 @@ _BLOCK_BYTES = 450_000
 _FEW_BLOCKS = 3
 # Kernels of more channels are themselves too large for the cache, and every block reads them.
 _MOST_CHANNELS = 128 * 128
+# Where the polynomials are evaluated, besides at infinity.
 _POINTS = (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0))
 
 
