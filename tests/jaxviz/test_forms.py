@@ -121,8 +121,7 @@ def test_winograd(height, width, padding, form_and_tiles, window):
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(*window, 4, 5)), "bias": draw.normal(size=5)}
     weights |= PREPARE[Conv, form](op, weights)
-    few = {"_BLOCK_BYTES": tiles * 4 * 36 * (4 + 5), "_FEW_BLOCKS": 1}
-    with patch.multiple(winograd, **few):
+    with patch.multiple(winograd, _BLOCK_TILES=tiles, _FEW_BLOCKS=1):
         assert_forms_equal(op, weights, (4, height, width, 4), form)
 
 
@@ -132,11 +131,11 @@ def test_a_border_that_adds_and_takes_as_much_shifts_the_map():
 
 
 def test_blocks_are_all_of_a_small_map_or_a_part_of_a_large_one():
-    assert block_of(10, (3, 3), 64, 64) == (2, 3)  # 24 tiles fit, an image has 9, and 2 divides
-    assert block_of(6, (3, 3), 64, 64) == (6, 3)  # three blocks are not worth it
+    assert block_of(10, (3, 3), 64, 64) == (2, 3)  # of 40 tiles; an image has 9, and 2 divides
+    assert block_of(6, (3, 3), 64, 64) == (6, 3)  # two blocks are not worth it
     assert block_of(2, (24, 24), 64, 64) == (1, 1)
-    assert block_of(4, (13, 2), 64, 64) == (1, 7)  # 12 of 13 rows fit; 7 twice are more even
-    assert block_of(2, (24, 24), 256, 256) == (2, 24)  # whose kernel fills the cache by itself
+    assert block_of(4, (25, 2), 64, 64) == (1, 13)  # 20 of 25 rows fit; 13 twice are more even
+    assert block_of(2, (24, 24), 256, 512) == (2, 24)  # whose kernel is read from memory
 
 
 @settings(deadline=None, max_examples=16, derandomize=True)
