@@ -14,7 +14,7 @@ from jaxviz.parameterizations import (
     measured_colour,
     measured_spectrum,
 )
-from jaxviz.parameterizations.colour import IMAGENET
+from jaxviz.parameterizations.colour import IMAGENET, mixed
 from jaxviz.parameterizations.fourier import envelope
 
 EXAMPLES = [
@@ -109,6 +109,16 @@ def test_natural_colours_are_lucids():
     expected = 1 / (1 + np.exp(-latent @ (root / np.max(np.linalg.norm(root, axis=0))).T))
     ours = Pixel(colour="natural", squash="sigmoid").to_image(jnp.asarray(latent), latent.shape)
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 7])
+def test_channels_are_mixed_as_by_a_matrix_product_forward_and_back(channels):
+    draw = np.random.default_rng(channels)
+    values, back = draw.normal(size=(2, 5, 6, channels))
+    matrix = draw.normal(size=(channels, channels))
+    found, transposed = jax.vjp(lambda v: mixed(v, matrix.astype(np.float32)), jnp.array(values))
+    np.testing.assert_allclose(found, values @ matrix.T, atol=1e-5)
+    np.testing.assert_allclose(transposed(jnp.array(back))[0], back @ matrix, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [2, 5, 13])
