@@ -8,9 +8,9 @@ import pytest
 from jaxviz.model.graph import run
 from jaxviz.model.lowerings import choose_forms
 from jaxviz.model.ops.leaky import leaky_forms
-from jaxviz.model.ops.registry import KEPT, LOWEST, MOVED_DIRECT
+from jaxviz.model.ops.registry import DIRECT, KEPT, LOWEST, MOVED_DIRECT, compute
 from jaxviz.program import _compact
-from jaxviz.spec import Activation, Conv, InputSpec, ModelSpec, Node, Pad, Pool
+from jaxviz.spec import Activation, BatchNorm, Conv, InputSpec, ModelSpec, Node, Pad, Pool
 from tests.jaxviz.tiny import random_weights, tiny_bundle
 
 
@@ -87,6 +87,33 @@ def test_zeros_that_count_stay(spec, targets):
     forms = choose_forms(spec, targets, "tpu", spec.shapes(), "bfloat16")
     assert LOWEST not in forms.values()
     assert MOVED_DIRECT not in forms.values()
+
+
+def test_a_batch_norm_before_a_pooling_changes_no_number_in_memory():
+    op, draw = BatchNorm(epsilon=1e-3), np.random.default_rng(3)
+    with jax.enable_x64(True):
+        x = jnp.asarray(draw.normal(size=(2, 6, 7, 5)))
+        roles = ("mean", "variance", "gamma", "beta")
+        weights = {role: jnp.asarray(draw.uniform(0.5, 1.5, 5)) for role in roles}
+        made = [jax.vjp(lambda x, f=f: compute(op, weights, x, form=f), x) for f in (DIRECT, KEPT)]
+        (expected, expected_back), (found, found_back) = made
+        np.testing.assert_array_equal(found, expected)
+        cotangent = jnp.asarray(draw.normal(size=x.shape))
+        np.testing.assert_array_equal(found_back(cotangent)[0], expected_back(cotangent)[0])
+        assert compute(op, weights, x.astype(jnp.bfloat16), form=KEPT).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(("channels", "kept"), [(64, True), (65, False)])
+def test_a_batch_norm_of_few_channels_is_kept_for_the_pooling_behind_it(channels, kept):
+    spec = padded_pooling()
+    norm = spec.nodes[0].model_copy(
+        update={"op": BatchNorm(epsilon=1e-3), "weights": {}, "inputs": ("image",)}
+    )
+    pool = spec.by_name["pool"].model_copy(update={"inputs": ("conv",)})
+    spec = ModelSpec(name="normed", inputs=spec.inputs, nodes=(norm, pool), outputs=("pool",))
+    shapes = {"image": (11, 12, channels), "conv": (11, 12, channels), "pool": (5, 5, channels)}
+    forms = choose_forms(spec, ["pool"], "tpu", shapes, "bfloat16")
+    assert forms == ({"conv": KEPT} if kept else {})
 
 
 def test_a_relu_of_many_channels_stays_with_the_compiler():
