@@ -15,10 +15,11 @@ published loop's (preset `keras-io`). Units are sharded over the target's chips;
 memory (VMEM) as well, and several times what is copied there. `hbm_megabytes` is what the
 memory beside the chip is read and written for, counted in the program's text, and
 `copies_megabytes` how much of the compiler's count is copies between the two (`--memory` for
-cells that lack them). All variants have 128 units a chip, which is what jaxviz takes by itself.
+cells that lack them). `kilocycles` are the compiler's own estimate of a step's time, of what it
+has one for. All variants have 128 units a chip, which is what jaxviz takes by itself.
 
 What FILE.json has of programs that did not change since is kept: every variant is recorded with
-a digest of the program that was given to the compiler.
+a digest of the program that was given to the compiler and of the options that jaxviz gave with it.
 """
 
 import argparse
@@ -40,7 +41,8 @@ from environment import provenance  # noqa: E402
 
 from jaxviz.batch import LayerRenderer  # noqa: E402
 from jaxviz.bundle import Bundle  # noqa: E402
-from jaxviz.hlo import collectives, traffic  # noqa: E402
+from jaxviz.compiler import Options, compiler_options  # noqa: E402
+from jaxviz.hlo import collectives, estimated_cycles, traffic  # noqa: E402
 from jaxviz.loading import load_bundle  # noqa: E402
 from jaxviz.model import run  # noqa: E402
 from jaxviz.objectives import trimmed_mean  # noqa: E402
@@ -49,35 +51,41 @@ from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
 
 UNITS_PER_CHIP = 128
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
-MEMORY, COPIES = "hbm_megabytes", "copies_megabytes"
+MEMORY, COPIES, CYCLES = "hbm_megabytes", "copies_megabytes", "kilocycles"
 #: What is compiled, and what jaxviz is told to compute in.
 VARIANTS = {PLAIN: None, OURS: "auto", WIDE: "float32"}
 #: Network, layer, side of the image.
 Cell = tuple[str, str, int]
 
 
-def counted(lowered: jax.stages.Lowered, before: dict, again: bool) -> dict[str, float | str]:
+def counted(
+    lowered: jax.stages.Lowered, options: Options | None, before: dict, again: bool
+) -> dict[str, float | str]:
     """Bytes, operations and memory per image, and collectives of the whole program.
 
     Args:
         lowered: The program.
+        options: What it is compiled with, which it was given already.
         before: What was found earlier, perhaps of the same program.
         again: Whether that is not enough where the memory beside the chip was not counted apart.
     """
     compiler = f"{jax.__version__} {version('libtpu')}"
-    digest = hashlib.sha256(f"{compiler} {lowered.as_text()}".encode()).hexdigest()[:16]
+    asked = f"{options} " if options else ""
+    digest = hashlib.sha256(f"{compiler} {asked}{lowered.as_text()}".encode()).hexdigest()[:16]
     if before.get("program") == digest and (MEMORY in before or not again):
         return before
     program = lowered.compile()
     cost, memory = program.cost_analysis(), program.memory_analysis()
-    moved = list(traffic(program.as_text() or ""))
+    text = program.as_text() or ""
+    moved = list(traffic(text))
     return {
         "megabytes_moved": cost["bytes accessed"] / UNITS_PER_CHIP / 1e6,
         MEMORY: sum(one.outside for one in moved) / UNITS_PER_CHIP / 1e6,
         COPIES: sum(one.counted for one in moved if one.copies) / UNITS_PER_CHIP / 1e6,
         "gflop": cost["flops"] / UNITS_PER_CHIP / 1e9,
         "peak_megabytes": memory.temp_size_in_bytes / UNITS_PER_CHIP / 1e6,
-        "collectives": collectives(program.as_text() or ""),
+        "collectives": collectives(text),
+        CYCLES: estimated_cycles(text) / UNITS_PER_CHIP / 1e3,
         "program": digest,
     }
 
@@ -137,10 +145,11 @@ def costs(
 ) -> dict[str, object]:
     """What the variants of one cell cost."""
     network, layer, size = cell
-    found = {
-        name: counted(lowered_step(cell, name, target), before.get(name, {}), again)
-        for name in variants
-    }
+    own = compiler_options("tpu", "all", target.devices[0])
+    found = {}
+    for name in variants:
+        step, options = lowered_step(cell, name, target), None if name == PLAIN else own
+        found[name] = counted(step, options, before.get(name, {}), again)
     return {**before, "network": network, "layer": layer, "size": size, **found}
 
 

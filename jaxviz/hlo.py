@@ -23,6 +23,7 @@ _TILE = re.compile(r"T\((\d+),(\d+)\)")
 _BODY = re.compile(r"\b(?:body|to_apply)=%?([\w.-]+)")
 _CALLS = re.compile(r"\bcalls=%?([\w.-]+)")
 _COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 # What is copied into a TPU's own memory or out of it is named twice, at both ends.
 _STARTS, _DONE = frozenset({"copy-start", "slice-start"}), frozenset({"copy-done", "slice-done"})
 # The share of bytes that loops may move unseen by the compiler's count.
@@ -218,6 +219,21 @@ def memory_bytes(program: str) -> float:
         8192.0
     """
     return sum(one.outside for one in traffic(program))
+
+
+def estimated_cycles(program: str) -> int:
+    """The cycles that a TPU's compiler expects a program to take, of what it has an estimate for.
+
+    Args:
+        program: The optimised program as text.
+
+    Example:
+        >>> estimated_cycles(chr(10).join(["ENTRY %main {", "  %a = f32[4]{0} parameter(0)",
+        ...     '  ROOT %b = f32[4]{0} negate(%a), backend_config={"estimated_cycles":"17"}', "}"]))
+        17
+    """
+    found = ((one.times, _CYCLES.search(one.rest)) for one in instructions(program))
+    return sum(times * int(match[1]) for times, match in found if match)
 
 
 def _padded(kind: str) -> list[tuple[float, bool]]:

@@ -87,11 +87,14 @@ class Program:
             "shape": shape,
         }
 
+        absent = None if target.present else target.devices[0]
+
         def compiled(
             stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
         ) -> Any:
             donate = (1,) if donated else ()
-            options = compiler_options(target.platform, "little" if rare else effort)
+            worth: Effort = "little" if rare else effort
+            options = compiler_options(target.platform, worth, absent)
             spread = spread_units(stage, target.mesh)
             return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
 
@@ -102,7 +105,7 @@ class Program:
         self.step = compiled(step, donated=True)
         compact = target.platform == "tpu"
         self.steps = compiled(partial(_repeat, step, compact), donated=True)
-        little = compiler_options(target.platform, "little")
+        little = compiler_options(target.platform, "little", absent)
         self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2, compiler_options=little))
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:

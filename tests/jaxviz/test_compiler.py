@@ -8,6 +8,7 @@ from jaxviz import compiler
 from jaxviz.batch import LayerRenderer
 from jaxviz.presets import get_preset
 from jaxviz.spec import InputRange
+from jaxviz.targets import named_target
 from tests.jaxviz.tiny import tiny_bundle
 
 RANGE = InputRange(low=(0.0,), high=(1.0,))
@@ -50,3 +51,15 @@ def test_options_that_are_not_known_are_left_out():
     options = compiler.compiler_options("cpu", "little")
     assert options is not None
     assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
+
+
+def test_a_tpu_is_told_what_is_worth_copying_where_it_knows_that():
+    pytest.importorskip("libtpu")
+    device = named_target("v5e:2x2").devices[0]
+    options = compiler.compiler_options("tpu", "all", device)
+    assert options == {"xla_tpu_msa_inefficient_use_to_copy_ratio": 1.01}
+    with pytest.MonkeyPatch.context() as changed:
+        compiler.compiler_options.cache_clear()
+        changed.setattr(compiler, "_WORTH_COPYING", {"xla_tpu_no_such_option": True})
+        assert compiler.compiler_options("tpu", "all", device) is None
+    compiler.compiler_options.cache_clear()

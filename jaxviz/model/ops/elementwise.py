@@ -144,6 +144,25 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
     return x * scale.reshape(shape) + offset.reshape(shape)
 
 
+@implements(BatchNorm, KEPT)
+def batch_norm_kept(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
+    """The same, with a result that whatever comes next reads from memory.
+
+    XLA would write what went into it as well, and work it out again from that for a pooling
+    forward, while the pooling's gradient reads the result.
+    """
+    return _in_memory(batch_norm(op, weights, x).astype(x.dtype))
+
+
+@jax.custom_vjp
+def _in_memory(x: jax.Array) -> jax.Array:
+    return jax.lax.optimization_barrier(x)
+
+
+# the gradient need not be in memory too
+_in_memory.defvjp(lambda x: (_in_memory(x), None), lambda _, cotangent: (cotangent,))
+
+
 @implements(Activation, MOVED)
 @implements(Activation, MOVED_DIRECT)
 @implements(BatchNorm, FOLDED)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.registry import LOWEST, implements
 from jaxviz.spec import (
     Concatenate,
     Crop,
@@ -38,6 +38,12 @@ _METHODS = {
 def pad(op: Pad, weights: Weights, x: jax.Array) -> jax.Array:
     """Zeros around the spatial axes."""
     return jnp.pad(x, ((0, 0), *op.amounts, (0, 0)))
+
+
+@implements(Pad, LOWEST)
+def pad_lowest(op: Pad, weights: Weights, x: jax.Array) -> jax.Array:
+    """Minus infinity instead, which XLA makes a maximum pooling's own padding."""
+    return jnp.pad(x, ((0, 0), *op.amounts, (0, 0)), constant_values=-jnp.inf)
 
 
 @implements(Crop)

@@ -14,13 +14,13 @@ import jax
 from jaxviz.model.graph import Params, derived_key
 from jaxviz.model.ops.elementwise import activation
 from jaxviz.model.ops.pool import SLICES
-from jaxviz.model.ops.registry import DIRECT, MOVED, MOVED_DIRECT, implements
+from jaxviz.model.ops.registry import DIRECT, LOWEST, MOVED, MOVED_DIRECT, implements
 from jaxviz.spec import Activation, ModelSpec
 
 LEAKY = "leaky"
 _LEAK = "leak"
-# of a pooling that does a ReLU's work: the form that leaves it to the ReLU
-_ALONE = {MOVED: SLICES, MOVED_DIRECT: DIRECT}
+# of a pooling that does a ReLU's work, and of what is around the map: what leaves it to the ReLU
+_ALONE = {MOVED: SLICES, MOVED_DIRECT: DIRECT, LOWEST: DIRECT}
 _FLAT = frozenset({"relu", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "threshold"})
 
 
