@@ -29,11 +29,11 @@ def test_less_effort_gives_the_same_pictures(effort):
     np.testing.assert_array_equal(less.status, whole.status)
 
 
-def test_small_layers_are_compiled_with_little_effort_and_go_on_so():
+def test_small_layers_are_compiled_with_less_effort_and_go_on_so():
     first = renderer()
     assert "effort" not in first.compute
     first.tune(4)
-    assert first.compute["effort"] == "little"
+    assert first.compute["effort"] == "some"
     # a continued run takes what is recorded, whatever the rule is by then
     second = renderer()
     second.restore({**first.compute, "effort": "all"})
