@@ -34,8 +34,8 @@ _FIRST_LEVEL: Options = {"xla_backend_optimization_level": 1}
 # beside the chip, at 63.2 thousand of its estimated cycles instead of 60.5. At 0.8 nothing
 # changes.
 _WORTH_COPYING: Options = {"xla_tpu_msa_inefficient_use_to_copy_ratio": 1.01}
-# Billions of operations in all of a layer's steps that are worth all. Less than `some` never paid:
-# five small layers took 0.9 to 1.7 s altogether with it, and 0.9 to 2.2 with `little`.
+# Billions of operations in all of a layer's steps that are worth all. Less than `some` did not pay:
+# five small layers took 0.9 to 1.6 s altogether with it, and 1.0 to 2.2 with `little` (medians).
 _SOME = 1500.0
 
 

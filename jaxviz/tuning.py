@@ -161,7 +161,8 @@ def tuned_chunk(
     if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
         return guess
     before_search()
-    found = search(guess, most, partial(_pace, renderer), seconds, partial(_pace, renderer))
+    pace = partial(_pace, renderer)
+    found = search(guess, most, pace, seconds, again=pace)
     if found.complete and most == MOST:
         memory.keep(found.chunk)
     return found.chunk

@@ -73,12 +73,14 @@ def accelerator_forms(
         zeros = source if source is not None and _around(source.op, node.op) else None
         if zeros is not None:
             source = _only_source(spec, zeros, targets, consumers)
-        if source is not None and _is_maximum(node.op) and _is_plain_relu(source.op):
+        if source is None or not _is_maximum(node.op):
+            continue
+        if _is_plain_relu(source.op):
             found[node.name] = found[source.name] = MOVED_DIRECT
-            found |= {zeros.name: LOWEST} if zeros is not None else {}
-        if source is not None and _is_maximum(node.op) and isinstance(source.op, BatchNorm):
-            if (shapes[source.name][-1] or 0) <= _FEW_CHANNELS:
-                found[source.name] = KEPT
+            if zeros is not None:
+                found[zeros.name] = LOWEST
+        elif isinstance(source.op, BatchNorm) and (shapes[source.name][-1] or 0) <= _FEW_CHANNELS:
+            found[source.name] = KEPT
     return found
 
 

@@ -24,7 +24,7 @@ IMAGENET = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03
 #: Correlation of bands that are far apart: about that of ImageNet's colours.
 _SHARED = 0.85
 # Up to so many channels they are mixed within the loops around: as a product of its own that takes
-# a tenth of a small network's step on a CPU, and a TPU would round what it multiplies.
+# a tenth of a small network's step each way on a CPU, and a TPU would round what it multiplies.
 _FEW_CHANNELS = 4
 #: Narrowest distance from black and white that a sigmoid's inverse is taken at.
 _EDGE = 1e-4

@@ -43,8 +43,8 @@ _SIZE = 6
 # than they save. With 2×2 they do with 256 times 256 still.
 _LEAST_CHANNELS = {3: 32 * 32, 4: 64 * 64, 5: 64 * 128}
 # Tiles of a block, as many rows as its products have. With 18, 36 and 72 a convolution of 128 to
-# 128 channels, 24×24, ran at 252, 282 and 230 GF/s: a product of few rows takes its kernel apart
-# for little, and what many leave behind does not stay in the cache.
+# 128 channels, 24×24, ran at 252, 282 and 230 GF/s: a product lays its kernel out anew, for
+# little where rows are few, and what many rows leave behind does not stay in the cache.
 _BLOCK_TILES = 40
 # So many blocks are not worth a loop: 64 tiles of 96 channels ran at 223 GF/s, and at 192 in two.
 _FEW_BLOCKS = 2
