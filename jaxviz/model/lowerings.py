@@ -19,11 +19,12 @@ from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.dilated import DILATED, suits_dilated
 from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
+from jaxviz.model.ops.norm import is_plain_norm
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
-from jaxviz.model.ops.registry import FOLDED
+from jaxviz.model.ops.registry import APART, FOLDED
 from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD, suits_winograd
-from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Op, Pool, Shape
+from jaxviz.spec import Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
 
 #: `reference` computes everything as XLA has it, for debugging.
 VARIABLE = "JAXVIZ_LOWERINGS"
@@ -73,6 +74,7 @@ LOWERINGS = (
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
     Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),
+    Lowering(LayerNorm, APART, _CPU, is_plain_norm),
 )
 
 

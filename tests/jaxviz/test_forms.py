@@ -16,7 +16,7 @@ from jaxviz.model.ops import PREPARE, compute, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.windows import pad_spatial
 from jaxviz.model.ops.winograd import block_of
-from jaxviz.spec import Activation, Conv, DepthwiseConv, Op, Pool
+from jaxviz.spec import Activation, Conv, DepthwiseConv, LayerNorm, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
 EXACT = 1e-11
@@ -237,6 +237,22 @@ def test_gelu():
     assert_forms_equal(Activation(function="gelu"), {}, (2, 6, 7, 3), "input kept")
 
 
+@pytest.mark.parametrize(("scale", "center"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("epsilon", [0.5, 1e-6])
+@pytest.mark.parametrize("shape", [(2, 6, 7, 5), (3, 4, 9), (2, 1)])
+def test_layer_norm(scale, center, epsilon, shape):
+    draw = np.random.default_rng(2)
+    weights = {role: draw.normal(size=shape[-1]) for role in ("gamma", "beta")}
+    op = LayerNorm(epsilon=epsilon, scale=scale, center=center)
+    assert_forms_equal(op, weights, shape, "apart")
+
+
+def test_a_layer_norm_that_is_apart_hides_no_nan():
+    x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
+    found = compute(LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, form="apart")
+    np.testing.assert_array_equal(np.isnan(found), [[True] * 3, [False] * 3])
+
+
 @pytest.mark.parametrize("width", [3, 4, 5])
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width):
     window = (width, width)
@@ -303,6 +319,7 @@ COMPARISONS = {
     (Conv, "dilated"): test_dilated,
     (Conv, "winograd"): test_winograd,
     (Conv, "winograd in blocks"): test_winograd,
+    (LayerNorm, "apart"): test_layer_norm,
 }
 
 
