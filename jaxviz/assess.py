@@ -8,7 +8,7 @@ natural images.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from threading import Event
 from typing import Any
 
@@ -184,6 +184,7 @@ class Assessor:
         }
 
 
+@lru_cache(maxsize=2)  # most layers of an atlas have the same
 def reference_images(shape: tuple[int, ...], units: Units, seed: int = 0) -> np.ndarray:
     """Noise with the spectrum and colours of natural images, in the network's units.
 

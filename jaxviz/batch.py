@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -236,6 +237,8 @@ class LayerRenderer:
         self._tunes = chunk is None and platform == "cpu" and tuning.allowed()
         #: How much the step's compile is worth; not known before the units are counted.
         self.effort: Effort | None = None
+        #: Seconds that the step's compile took, where it was compiled ahead.
+        self.compiling = 0.0
         self.units = Units(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
@@ -323,12 +326,14 @@ class LayerRenderer:
     def _count_effort(self, units: int) -> None:
         """Decide how much the step's compile is worth, for so many units."""
         if self.effort is None and self.target.platform == "cpu":
-            cost = (
-                step_cost(self.spec, self.layer, self._network.input_shape(self._seen)).flops
-                * self.preset.draws
-            )
-            pictures = units * self.preset.replicates * self._attempts
-            self.effort = effort_for(cost * self.preset.steps * pictures / 1e9)
+            self.effort = effort_for(self.unit_gflop * units)
+
+    @property
+    def unit_gflop(self) -> float:
+        """Billions of operations that a unit's pictures cannot do without, in all their steps."""
+        shape = self._network.input_shape(self._seen)
+        step = step_cost(self.spec, self.layer, shape).flops * self.preset.draws
+        return step * self.preset.steps * self.preset.replicates * self._attempts / 1e9
 
     def render_chunk(
         self,
@@ -535,7 +540,10 @@ class LayerRenderer:
         for stage in ("step", "start", "look"):
             if ending.is_set():
                 return
+            began = time.perf_counter()
             self._program().lowered(stage, *abstract).compile()
+            if stage == "step":
+                self.compiling = time.perf_counter() - began
         if self._measure and not ending.is_set():
             self._assessor.lowered(abstract[0]).compile()
 

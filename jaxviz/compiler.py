@@ -52,7 +52,6 @@ def effort_for(gflop: float) -> Effort:
     return "some" if gflop < _SOME else "all"
 
 
-@cache
 def compiler_options(platform: str, effort: Effort, device: Any = None) -> Options | None:
     """What to compile with; nothing where this XLA does not know one of the options.
 
@@ -61,25 +60,27 @@ def compiler_options(platform: str, effort: Effort, device: Any = None) -> Optio
         effort: How much the program is worth, on a CPU.
         device: One that is compiled for, where it is not the process's own.
     """
-    if platform == "tpu":
-        return _if_known(_WORTH_COPYING, device)
-    if platform != "cpu":
+    if platform not in ("cpu", "tpu") or not _known(platform, device):
         return None
-    options = dict(_PIECES)
-    options |= _WHOLE_VECTORS if _has_wide_vectors() else {}
+    if platform == "tpu":
+        return _WORTH_COPYING
+    options = _PIECES | (_WHOLE_VECTORS if _has_wide_vectors() else {})
     options |= _PLAIN_LOOPS if effort != "all" else {}
-    options |= _FIRST_LEVEL if effort == "little" else {}
-    return _if_known(options)
+    return options | (_FIRST_LEVEL if effort == "little" else {})
 
 
-def _if_known(options: Options, device: Any = None) -> Options | None:
+@cache
+def _known(platform: str, device: Any) -> bool:
+    """Whether this XLA knows all that it may be told; seen by compiling once with all of it."""
+    cpu = _PIECES | _WHOLE_VECTORS | _PLAIN_LOOPS | _FIRST_LEVEL
+    options = _WORTH_COPYING if platform == "tpu" else cpu
     sharding = None if device is None else SingleDeviceSharding(device)
     number = jax.ShapeDtypeStruct((), np.float32, sharding=sharding)
     try:
         jax.jit(lambda x: x, compiler_options=options).lower(number).compile()
     except jax.errors.JaxRuntimeError:
-        return None
-    return options
+        return False
+    return True
 
 
 @cache

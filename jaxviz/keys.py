@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import cache, partial
 
 import jax
@@ -12,11 +11,14 @@ import numpy as np
 from jaxtyping import UInt32
 
 from jaxviz.compiler import compiler_options
+from jaxviz.lanes import CompiledOnce
 
 #: JAX's generator for every key; named in the manifest.
 PRNG = "threefry2x32"
 #: Keys as the plain numbers that they are: to take some of them, JAX compiles five programs.
 KeyData = UInt32[np.ndarray, "unit 2"]
+# Keys that are made in one call.
+_BLOCK = 32
 
 
 def unit_keys(seed: int, layer: str, channels: np.ndarray, replicate: int = 0) -> KeyData:
@@ -34,10 +36,11 @@ def unit_keys(seed: int, layer: str, channels: np.ndarray, replicate: int = 0) -
     """
     digest = int.from_bytes(hashlib.sha256(layer.encode()).digest()[:4], "big")
     numbers = np.asarray(channels, np.int32)
-    # so that pieces of any size share a few compiled programs
-    several = np.resize(numbers, max(32, 1 << (len(numbers) - 1).bit_length()))
-    fold = _compiled_fold(jax.default_backend())
-    return np.asarray(fold(seed, np.uint32(digest), np.int32(replicate), several))[: len(numbers)]
+    fold = _compiled_fold(seed, jax.default_backend())
+    # in blocks, so that pieces of any size share one compiled program
+    blocks = np.resize(numbers, (-(-len(numbers) // _BLOCK), _BLOCK))
+    keys = [np.asarray(fold(np.uint32(digest), np.int32(replicate), block)) for block in blocks]
+    return np.concatenate(keys)[: len(numbers)]
 
 
 def as_key(data: jax.Array | np.ndarray) -> jax.Array:
@@ -46,9 +49,9 @@ def as_key(data: jax.Array | np.ndarray) -> jax.Array:
 
 
 @cache
-def _compiled_fold(platform: str) -> Callable[..., jax.Array]:
+def _compiled_fold(seed: int, platform: str) -> CompiledOnce:
     options = compiler_options(platform, "little")
-    return jax.jit(_fold, static_argnums=0, compiler_options=options)
+    return CompiledOnce(jax.jit(partial(_fold, seed), compiler_options=options))
 
 
 def _fold(seed: int, digest: jax.Array, replicate: jax.Array, channels: jax.Array) -> jax.Array:

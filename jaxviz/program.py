@@ -105,8 +105,14 @@ class Program:
         self.step = compiled(step, donated=True)
         compact = target.platform == "tpu"
         self.steps = compiled(partial(_repeat, step, compact), donated=True)
-        little = compiler_options(target.platform, "little", absent)
-        self.merge = CompiledOnce(jax.jit(_merge, donate_argnums=2, compiler_options=little))
+        #: (place to take from or -1, [unit]; states; states) -> the second with some of the first
+        self.move = CompiledOnce(
+            jax.jit(
+                _move,
+                out_shardings=target.split,
+                compiler_options=compiler_options(target.platform, "little", absent),
+            )
+        )
 
     def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
         """How units, an array of that shape, are helped by the preset itself."""
@@ -244,10 +250,9 @@ def _start_from(
     return ascent.start_from(raw, as_key(key), help)
 
 
-def _merge(fresh: jax.Array, new: State, old: State) -> State:
-    """The new state where `fresh`, unit by unit."""
+def _move(source: jax.Array, given: State, kept: State) -> State:
+    def choose(given: jax.Array, kept: jax.Array) -> jax.Array:
+        taken = source.reshape((-1,) + (1,) * (given.ndim - 1)) >= 0
+        return jnp.where(taken, given[jnp.maximum(source, 0)], kept)
 
-    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
-        return jnp.where(fresh.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
-
-    return jax.tree.map(choose, new, old)
+    return jax.tree.map(choose, given, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import jax
@@ -22,7 +24,7 @@ from jaxviz.batch import LayerRenderer, Render
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 from jaxviz.given import GivenImages, coloured
-from jaxviz.keys import PRNG
+from jaxviz.keys import PRNG, unit_keys
 from jaxviz.loading import load_bundle
 from jaxviz.presets import Preset
 from jaxviz.ranges import Units, known_range
@@ -30,9 +32,12 @@ from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
 from jaxviz.sizes import image_shape
 from jaxviz.targets import Target
 
-# Work is committed in pieces of about this many units: few enough to lose little when a
-# run is killed, enough that an atlas is not a million small files.
-_STORE_CHUNK = 32
+# Work is committed in pieces: of at least so many units, for an atlas is not a million small files,
+# and of more where they are little work, for at the end of a piece some slots stay empty and all
+# lanes wait. A killed run loses no more than so many billions of operations: seconds.
+_PIECE_UNITS, _PIECE_GFLOP = 32, 1500.0
+# and so much of pictures, which are numbers of four bytes as long as they are worked on
+_PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -204,6 +209,8 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
     """
     reporter = reporter or Reporter()
     use_compile_cache()
+    # the first program that is needed is compiled while the model is read
+    Thread(target=unit_keys, args=(recipe.seed, "", np.zeros(1))).start()
     job = prepare(recipe)
     if known_range(job.bundle.spec) is None:
         low, high = job.renderers[0].preset.units
@@ -313,7 +320,6 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
     channels = match_channels(recipe.channels, renderer.units_in_layer, renderer.layer)
     lanes, replicates = renderer.lanes, renderer.preset.replicates
     chunk = min(renderer.chunk, -(-len(channels) // lanes))
-    at_once = chunk * lanes * replicates
     height, width, depth = renderer.shown_shape
     return LayerPlan(
         # the same layer stands once for each preset, one below the other
@@ -322,11 +328,19 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         height=height,
         width=width,
         depth=depth,
-        chunk=at_once * max(1, _STORE_CHUNK // at_once),
+        chunk=_piece(renderer, len(channels) * replicates, chunk * lanes * replicates),
         compute={**renderer.compute, "chunk": chunk},
         preset=renderer.preset.name
         + (f", {renderer.preset.objective}" if recipe.objective else ""),
     )
+
+
+def _piece(renderer: LayerRenderer, units: int, at_once: int) -> int:
+    """How many units are committed together: a multiple of those that are made at once."""
+    each = renderer.unit_gflop / renderer.preset.replicates
+    little = min(_PIECE_GFLOP / max(each, 1e-9), _PIECE_BYTES / math.prod(renderer.shown_shape))
+    several = max(1, int(max(_PIECE_UNITS, little)) // at_once)
+    return at_once * min(several, -(-units // at_once))
 
 
 def _record(job: Job) -> dict[str, Any]:

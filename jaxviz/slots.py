@@ -1,7 +1,8 @@
 """A queue of units, and the slots of a chunk that they go through.
 
 A unit that is finished makes room for the next: nothing is compiled again, and no unit's
-picture depends on which slot it had or who was beside it.
+picture depends on which slot it had or who was beside it. Where units end at different times
+they are still started and looked at a chunk at a time, for one takes as long as all.
 """
 
 from __future__ import annotations
@@ -81,44 +82,27 @@ class Slots:
         Raises:
             KeyboardInterrupt: If `ending` was set, or Ctrl-C was pressed.
         """
-        preset, patience = self.program.preset, self.program.patience
-        window = preset.stop.window if preset.stop else preset.steps
-        stride = min(preset.steps, window, patience or preset.steps)
-        channels, keys, init, helps = self.replicated(channels, keys, init, help)
-        burst = _STEPS_UNDER_WAY if jax.default_backend() == "cpu" else stride
-        waiting = list(range(len(channels)))
-        owner = np.full(self.count, -1)
-        begun = np.zeros((self.count, *channels.shape[1:]), np.float32)
-        state: State | None = None
-        done: dict[int, tuple[np.ndarray, ...]] = {}
-        while waiting or (owner >= 0).any():
-            if waiting and (owner < 0).any():
-                owner, taken = _assign(owner, waiting)
-                state, scores = self._begin(owner, taken, state, channels, keys, init, helps)
-                begun[taken] = scores[taken]
-            assert state is not None
-            current = jax.device_put(channels[np.maximum(owner, 0)])
-            for begin in range(0, stride, burst):
-                if interrupt.seen() or (ending is not None and ending.is_set()):
-                    raise KeyboardInterrupt
-                count = min(burst, stride - begin)
-                state = self.program.advance(self.params, state, current, count)
-                state.responded.block_until_ready()
-            marks = jax.device_get((state.step, state.converged, state.responded))
-            steps, converged, responded = map(np.asarray, marks)
-            over = (steps >= preset.steps) | converged
-            if patience is not None:
-                over |= ~responded & (steps >= patience)
-            over = over.reshape(self.count, -1).all(axis=1) & (owner >= 0)
-            if over.any():
-                view = jax.device_get(self.program.look(self.params, state, current))
-                columns = (view.raw, view.shown, view.score, begun, responded, steps)
-                for slot in np.flatnonzero(over):
-                    done[int(owner[slot])] = tuple(np.array(c[slot]) for c in columns)
-                owner[over] = -1
-                on_units(int(over.sum()) * preset.replicates)
-        rows = [done[unit] for unit in range(len(channels))]
-        join = np.concatenate if preset.replicates > 1 else np.stack
+        units = _Units(*self.replicated(channels, keys, init, help))
+        waiting = np.arange(len(channels))
+        fresh, working, finished = (_Places(self.count) for _ in range(3))
+        while True:
+            while working.free.size and (fresh.taken.size or waiting.size):
+                if not fresh.taken.size:
+                    waiting = self._begin(fresh, waiting, units)
+                working.take(fresh, fresh.taken, self.program.move)
+            if not working.taken.size:
+                break
+            over = self._advance(working, units, ending)
+            if over.size:
+                on_units(len(over) * self.program.preset.replicates)
+            while over.size:
+                over = finished.take(working, over, self.program.move)
+                if not finished.free.size:
+                    self._end(finished, units)
+        if finished.taken.size:
+            self._end(finished, units)
+        rows = [units.done[unit] for unit in range(len(channels))]
+        join = np.concatenate if self.program.preset.replicates > 1 else np.stack
         return Finished(*(join(column) for column in zip(*rows, strict=True)))
 
     def replicated(
@@ -133,28 +117,113 @@ class Slots:
             help = help and Help(*(np.repeat(n[:, None], count, axis=1) for n in help))
         return channels, keys, init, self.program.help(channels.shape) if help is None else help
 
-    def _begin(
+    def _begin(self, fresh: _Places, waiting: np.ndarray, units: _Units) -> np.ndarray:
+        """Start as many units as there are places, and say what they score; who still waits."""
+        now, later = np.split(waiting, [self.count])
+        fresh.owner[: len(now)] = now
+        some = fresh.units
+        help = jax.tree.map(lambda number: number[some], units.help)
+        if units.init is None:
+            fresh.state = self.program.start(self.params, units.keys[some], help)
+        else:
+            fresh.state = self.program.start_from(
+                self.params, units.init[some], units.keys[some], help
+            )
+        view = self.program.look(self.params, fresh.state, units.channels[some])
+        units.initial[now] = np.asarray(view.score)[: len(now)]
+        return later
+
+    def _advance(self, working: _Places, units: _Units, ending: Event | None) -> np.ndarray:
+        """Steps until a unit may be over; the places of those that are."""
+        preset, patience = self.program.preset, self.program.patience
+        window = preset.stop.window if preset.stop else preset.steps
+        stride = min(preset.steps, window, patience or preset.steps)
+        burst = _STEPS_UNDER_WAY if jax.default_backend() == "cpu" else stride
+        current = jax.device_put(units.channels[working.units])
+        assert working.state is not None
+        for begin in range(0, stride, burst):
+            if interrupt.seen() or (ending is not None and ending.is_set()):
+                raise KeyboardInterrupt
+            count = min(burst, stride - begin)
+            working.state = self.program.advance(self.params, working.state, current, count)
+            working.state.responded.block_until_ready()
+        state = working.state
+        steps, converged, responded = map(
+            np.asarray, jax.device_get((state.step, state.converged, state.responded))
+        )
+        over = (steps >= preset.steps) | converged
+        if patience is not None:
+            over |= ~responded & (steps >= patience)
+        over = over.reshape(self.count, -1).all(axis=1)
+        return np.intersect1d(np.flatnonzero(over), working.taken)
+
+    def _end(self, finished: _Places, units: _Units) -> None:
+        """Look at the units that are over, and make room."""
+        state = finished.state
+        assert state is not None
+        view = self.program.look(self.params, state, units.channels[finished.units])
+        view, steps, responded = jax.device_get((view, state.step, state.responded))
+        initial = units.initial[finished.units]
+        columns = (view.raw, view.shown, view.score, initial, responded, steps)
+        for place in finished.taken:
+            units.done[int(finished.owner[place])] = tuple(np.array(c[place]) for c in columns)
+        finished.owner[:] = -1
+
+
+class _Units:
+    """What units have of their own, each array [unit, …] or with several replicates [unit, n, …].
+
+    Attributes:
+        initial: What their starting pictures score, once they have begun.
+        done: For each that has ended a row of `Finished`.
+    """
+
+    def __init__(
         self,
-        owner: np.ndarray,
-        taken: np.ndarray,
-        state: State | None,
         channels: np.ndarray,
         keys: np.ndarray,
         init: np.ndarray | None,
-        helps: Help | tuple[()],
-    ) -> tuple[State, np.ndarray]:
-        """Start the units that have just come, and say what their starts score."""
-        units = np.maximum(owner, 0)  # a slot without a unit repeats one, and nobody looks
-        help = jax.tree.map(lambda number: number[units], helps)
-        if init is None:
-            fresh = self.program.start(self.params, keys[units], help)
-        else:
-            fresh = self.program.start_from(self.params, init[units], keys[units], help)
-        view = self.program.look(self.params, fresh, channels[units])
-        scores = np.asarray(view.score)
-        if state is not None:
-            fresh = self.program.merge(taken, fresh, state)
-        return fresh, scores
+        help: Help | tuple[()],
+    ) -> None:
+        self.channels, self.keys, self.init, self.help = channels, keys, init, help
+        self.initial = np.zeros(channels.shape, np.float32)
+        self.done: dict[int, tuple[np.ndarray, ...]] = {}
+
+
+class _Places:
+    """The places of a chunk: the unit in each, or -1, and the states of all, if any."""
+
+    def __init__(self, count: int) -> None:
+        self.owner = np.full(count, -1)
+        self.state: State | None = None
+
+    @property
+    def free(self) -> np.ndarray:
+        return np.flatnonzero(self.owner < 0)
+
+    @property
+    def taken(self) -> np.ndarray:
+        return np.flatnonzero(self.owner >= 0)
+
+    @property
+    def units(self) -> np.ndarray:
+        """Of every place; one without a unit repeats another, and nobody looks."""
+        return np.maximum(self.owner, 0)
+
+    def take(self, other: _Places, which: np.ndarray, move: Callable[..., State]) -> np.ndarray:
+        """Have the units at some places of another chunk here; at which are those left over."""
+        free = self.free[: len(which)]
+        which, rest = np.split(which, [len(free)])
+        if not self.taken.size and len(which) == other.taken.size:  # all there are
+            self.owner, self.state = other.owner, other.state
+            other.owner, other.state = np.full_like(self.owner, -1), None
+            return rest
+        source = np.full(len(self.owner), -1, np.int32)
+        source[free] = which
+        kept = other.state if self.state is None else self.state
+        self.state = move(source, other.state, kept)
+        self.owner[free], other.owner[which] = other.owner[which], -1
+        return rest
 
 
 def run_in_lanes(
@@ -200,11 +269,3 @@ def _keys_of_replicates(keys: np.ndarray, count: int) -> jax.Array:
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     each = jax.vmap(fold, in_axes=(0, None))(as_key(keys), jnp.arange(count))
     return jax.random.key_data(each)
-
-
-def _assign(owner: np.ndarray, waiting: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Free slots take the next units; also which slots did."""
-    owner, taken = owner.copy(), np.zeros(len(owner), bool)
-    for slot in np.flatnonzero(owner < 0)[: len(waiting)]:
-        owner[slot], taken[slot] = waiting.pop(0), True
-    return owner, taken

@@ -127,11 +127,15 @@ class Target:
         """The least number of units from this on that all devices get equal shares of."""
         return -(-units // len(self.devices)) * len(self.devices)
 
+    @property
+    def split(self) -> NamedSharding | None:
+        """How arrays of units are spread over several devices."""
+        return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(UNITS))
+
     def placed(self, arrays: Any, *, split: bool) -> Any:
         """Arrays or their shapes on all devices: split by their first axis, or whole on each."""
-        mesh = self.mesh
-        spec = PartitionSpec(UNITS) if split else PartitionSpec()
-        sharding = None if mesh is None else NamedSharding(mesh, spec)
+        whole = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
+        sharding = self.split if split else whole
 
         def place(array: Any) -> Any:
             if isinstance(array, jax.ShapeDtypeStruct):

@@ -88,6 +88,7 @@ def search(
     measure: Callable[[int], float],
     seconds: Callable[[float], float],
     again: Callable[[int], float] = lambda units: math.inf,
+    each: float = 0.0,
 ) -> Found:
     """The fastest number of units in a call, by doubling and halving from a guess.
 
@@ -98,6 +99,7 @@ def search(
         seconds: Seconds per unit and step of the guess -> what the search may take.
         again: What `measure` gave, once more, of what is compiled by then; the better counts. Asked
             of both before one takes the other's place, for other work may have held one up.
+        each: Seconds that `measure` takes of any but the guess, which is compiled by then.
 
     Example:
         >>> search(4, 16, lambda units: abs(units - 8) + 1, lambda pace: 60.0)
@@ -107,7 +109,7 @@ def search(
     """
     began = time.perf_counter()
     best, pace = guess, measure(guess)
-    each = time.perf_counter() - began
+    each += time.perf_counter() - began
     end = began + seconds(pace)
     for factor in (0.5, 2.0):
         gained = False
@@ -158,11 +160,13 @@ def tuned_chunk(
 
     began = time.perf_counter()
     rough = _pace(renderer, guess, lasting=0)  # compiles what is needed in any case
-    if time.perf_counter() - began > seconds(rough):  # as a neighbour's compile would
+    # a neighbour's compile takes as long, and this one may have been compiled ahead
+    each = max(time.perf_counter() - began, renderer.compiling)
+    if each > seconds(rough):
         return guess
     before_search()
     pace = partial(_pace, renderer)
-    found = search(guess, most, pace, seconds, again=pace)
+    found = search(guess, most, pace, seconds, again=pace, each=each)
     if found.complete and most == MOST:
         memory.keep(found.chunk)
     return found.chunk

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -247,14 +248,19 @@ class AtlasWriter:
             self._save()
 
     def _draw(self, layer: _Layer, sheet: Path) -> None:
-        content = io.BytesIO()
-        picture = draw_sheet(layer.plan, layer.read_images, layer.status)
-        picture.save(content, "PNG", compress_level=_PNG_LEVEL)
-        name = layer.plan.name
-        with explained(f"write the sheet of layer {name!r} in", self.path, hint=RESUME_HINT):
+        def write_sheet() -> None:
+            content = io.BytesIO()
+            picture = draw_sheet(layer.plan, layer.read_images, layer.status)
+            picture.save(content, "PNG", compress_level=_PNG_LEVEL)
             sheet.parent.mkdir(exist_ok=True)
             write_whole(sheet, content.getvalue())
+
+        name = layer.plan.name
+        problem = explained(f"write the sheet of layer {name!r} in", self.path, hint=RESUME_HINT)
+        with problem, ThreadPoolExecutor(1) as beside:
+            written = beside.submit(write_sheet)
             layer.entry.strips = write_strips(self.path, layer.plan, layer.read_images)
+            written.result()
 
     def _write_page(self) -> None:
         self.manifest.updated = now()

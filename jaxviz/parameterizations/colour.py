@@ -124,7 +124,8 @@ def mixed(values: Float[Array, "h w c"], matrix: np.ndarray) -> Float[Array, "h 
         [[[3.0, 6.0]]]
     """
     channels = values.shape[-1]
-    if channels > _FEW_CHANNELS:
+    # of an array of NumPy's, too, each of the operations below would be compiled by itself
+    if channels > _FEW_CHANNELS or isinstance(values, np.ndarray):
         return values @ matrix.T
     planes = jax.lax.split(values, (1,) * channels, axis=-1)
     new = (reduce(jnp.add, (p * m for p, m in zip(planes, row, strict=True))) for row in matrix)

@@ -11,7 +11,7 @@ from jaxviz.atlas import UnitStatus
 from jaxviz.batch import LayerRenderer
 from jaxviz.errors import ConfigError, ImageSizeError, LayerError
 from jaxviz.keys import PRNG, unit_keys
-from jaxviz.presets import PRESETS
+from jaxviz.presets import PRESETS, get_preset
 from tests.jaxviz.tiny import tiny_bundle
 
 # The published recipe normalises gradients, so a difference in rounding grows slowly.
@@ -123,6 +123,31 @@ def test_a_unit_without_gradient_is_dead_and_one_that_overflows_failed(bundle):
     assert result.scores[1] == 0
     assert result.status[2] == UnitStatus.FAILED
     assert (np.delete(result.status, [1, 2]) == UnitStatus.DONE).all()
+
+
+def test_units_that_end_at_different_times_begin_and_end_a_chunk_at_a_time(bundle):
+    weights = {layer: dict(arrays) for layer, arrays in bundle.weights.items()}
+    bias = weights["conv2"]["bias"].copy()
+    dead = [1, 4, 5, 8]
+    bias[dead] = -1e6  # which are given up after 8 of 16 steps
+    weights["conv2"]["bias"] = bias
+    preset = get_preset("keras-io").override(steps=16)
+    renderer = LayerRenderer(type(bundle)(bundle.spec, weights), "conv2", preset, size=20, chunk=3)
+    renderer.lanes, calls = 1, []
+    program = renderer._program()
+    for stage in ("start", "look"):
+        made = getattr(program, stage)
+        setattr(program, stage, lambda *a, made=made, s=stage: calls.append(s) or made(*a))
+    together = renderer.render_chunk(range(10), seed=0)
+    assert calls.count("start") == 4  # 10 units, 3 at a time
+    assert calls.count("look") == 8
+    assert (together.status[dead] == UnitStatus.DEAD).all()
+    assert (together.status == UnitStatus.DONE).any()
+    np.testing.assert_array_equal(together.steps == 8, together.status == UnitStatus.DEAD)
+    for channel in range(10):
+        alone = renderer.render_chunk([channel], seed=0)
+        np.testing.assert_array_equal(together.raw[channel], alone.raw[0])
+        assert together.initial_scores[channel] == alone.initial_scores[0]
 
 
 def test_article_starts_from_grey(bundle):

@@ -42,12 +42,12 @@ def test_small_layers_are_compiled_with_less_effort_and_go_on_so():
 
 
 def test_options_that_are_not_known_are_left_out():
-    compiler.compiler_options.cache_clear()
+    compiler._known.cache_clear()
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(compiler, "_PLAIN_LOOPS", {"xla_no_such_option": True})
         assert compiler.compiler_options("cpu", "some") is None
         assert compiler.compiler_options("tpu", "all") is None
-    compiler.compiler_options.cache_clear()  # or this process would round otherwise from here on
+    compiler._known.cache_clear()  # or this process would round otherwise from here on
     options = compiler.compiler_options("cpu", "little")
     assert options is not None
     assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
@@ -59,7 +59,7 @@ def test_a_tpu_is_told_what_is_worth_copying_where_it_knows_that():
     options = compiler.compiler_options("tpu", "all", device)
     assert options == {"xla_tpu_msa_inefficient_use_to_copy_ratio": 1.01}
     with pytest.MonkeyPatch.context() as changed:
-        compiler.compiler_options.cache_clear()
+        compiler._known.cache_clear()
         changed.setattr(compiler, "_WORTH_COPYING", {"xla_tpu_no_such_option": True})
         assert compiler.compiler_options("tpu", "all", device) is None
-    compiler.compiler_options.cache_clear()
+    compiler._known.cache_clear()

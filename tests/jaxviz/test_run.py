@@ -48,6 +48,23 @@ def assert_same(one, two):
         np.testing.assert_array_equal(array, two[key], err_msg=str(key))
 
 
+def test_in_how_many_pieces_a_layer_is_made_changes_nothing(recipe, tmp_path, monkeypatch):
+    make_atlas(recipe)
+    whole = contents(recipe.output)
+    monkeypatch.setattr(run, "_PIECE_UNITS", 4)
+    monkeypatch.setattr(run, "_PIECE_GFLOP", 0.0)
+    pieces = str(tmp_path / "pieces.atlas")
+    make_atlas(recipe.model_copy(update={"output": pieces}))
+    assert_same(whole, contents(pieces))
+    sizes = [
+        [layer.plan.chunk for layer in jaxviz.open_atlas(path).manifest.layers]
+        for path in (recipe.output, pieces)
+    ]
+    lanes = run.prepare(recipe).renderers[0].lanes
+    assert sizes[1] == [2 * lanes * max(1, 4 // (2 * lanes))] * len(sizes[1])
+    assert sizes[0] != sizes[1]
+
+
 def test_a_finished_layer_is_given_up_and_can_be_made_again(recipe, monkeypatch):
     jobs, prepare = [], run.prepare
     monkeypatch.setattr(run, "prepare", lambda recipe: jobs.append(prepare(recipe)) or jobs[-1])

@@ -1,6 +1,7 @@
 """The number of units in a call: searched by a pace, remembered, written down, used again."""
 
 import json
+from threading import Event
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_without_time_the_guess_stays_and_nothing_else_is_measured():
     asked = []
     found = tuning.search(4, 16, lambda units: asked.append(units) or 1.0, lambda pace: 0.0)
     assert found == (4, False)
+    assert asked == [4]
+
+
+def test_what_another_size_takes_to_compile_is_counted():
+    asked = []
+    pace = lambda units: asked.append(units) or 1.0  # noqa: E731
+    assert tuning.search(4, 16, pace, lambda pace: 60.0, each=61.0) == (4, False)
     assert asked == [4]
 
 
@@ -108,6 +116,21 @@ def test_a_layer_that_a_search_cannot_pay_for_is_not_searched(tuned, monkeypatch
     renderer.tune(10)
     assert tuned == [renderer.chunk] == [guess]
     assert tuning.likely_chunk(renderer, 10) == guess
+
+
+def test_a_step_that_was_compiled_ahead_took_its_time_all_the_same(tuned, monkeypatch):
+    def pace(renderer, chunk, lasting=0.1):
+        tuned.append(chunk)
+        return 1e-3
+
+    monkeypatch.setattr(tuning, "_pace", pace)
+    renderer = LayerRenderer(tiny_bundle(), "conv2", get_preset("keras-io"), size=20)
+    renderer.compile(10, Event())
+    assert renderer.compiling > 0
+    renderer.compiling = 60.0  # as long as a hundred such searches may
+    guess = renderer.chunk
+    renderer.tune(10)
+    assert (renderer.chunk, tuned) == (guess, [guess])
 
 
 def test_an_atlas_says_what_it_was_made_with_and_goes_on_so(tuned, tmp_path, monkeypatch):
