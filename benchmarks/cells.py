@@ -27,3 +27,27 @@ CELLS = [
     ("xception", "block8_sepconv1", 96),
     ("xception", "block14_sepconv1", 96),
 ]
+
+#: Networks that no form was chosen by; `steps.py --others`.
+OTHERS = [
+    ("mobilenet", "conv_pw_5", 96),
+    ("mobilenet", "conv_pw_11", 96),
+    ("mobilenetv3small", "expanded_conv_5_expand", 96),
+    ("mobilenetv3small", "expanded_conv_9_expand", 96),
+    ("efficientnetv2b0", "block2b_expand_conv", 96),
+    ("efficientnetv2b0", "block6a_expand_conv", 96),
+    ("nasnetmobile", "reduction_conv_1_stem_2", 96),
+    ("nasnetmobile", "separable_conv_1_normal_left2_1", 96),
+    ("densenet121", "conv3_block5_2_conv", 96),
+    ("densenet121", "conv4_block11_2_conv", 96),
+    ("convnexttiny", "convnext_tiny_stage_0_block_1_depthwise_conv", 96),
+    ("convnexttiny", "convnext_tiny_stage_1_block_1_depthwise_conv", 96),
+    ("convnexttiny", "convnext_tiny_stage_2_block_3_depthwise_conv", 96),
+    ("vgg19", "block2_conv1", 96),
+    ("vgg19", "block5_conv4", 96),
+    ("resnet50v2", "conv3_block3_1_conv", 96),
+    ("resnet50v2", "conv5_block1_2_conv", 96),
+    ("resnet101", "conv4_block10_2_conv", 96),
+    ("inceptionresnetv2", "conv2d_17", 139),
+    ("inceptionresnetv2", "conv2d_103", 139),
+]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,13 @@ def peers_python(given: Path | None = None) -> Path:
     return python
 
 
-def build_networks(python: Path) -> None:
-    """Save every network as a `.keras` file, and as plain data for PyTorch, once."""
+def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
+    """Save some networks as `.keras` files, and as plain data for PyTorch, once."""
     from jaxviz.loading import load_bundle
 
     CACHE.mkdir(exist_ok=True)
-    if not all((CACHE / f"{name}.keras").exists() for name in NETWORKS):
+    names = tuple(names)
+    if not all((CACHE / f"{name}.keras").exists() for name in names):
         if not (MODELS / "mobilenetv2.model").exists():
             subprocess.run([sys.executable, ROOT / "scripts" / "fetch_models"], check=True)
         weights = load_bundle(MODELS / "mobilenetv2.model").weights
@@ -63,8 +65,8 @@ def build_networks(python: Path) -> None:
             np.savez(converted, **named)
             (models / "fer.h5").write_bytes((MODELS / "fer.hdf5").read_bytes())
             script = HERE / "peers" / "networks.py"
-            subprocess.run([python, script, CACHE, models, converted], check=True)
-    for name in NETWORKS:
+            subprocess.run([python, script, CACHE, models, converted, *names], check=True)
+    for name in names:
         if not (CACHE / f"{name}.json").exists():
             export(CACHE / f"{name}.keras", CACHE)
 

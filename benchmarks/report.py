@@ -3,8 +3,8 @@
 
     benchmarks/report.py [--results FOLDER] [--stdout]
 
-Each part is made from one result file, `steps.json`, `steps-robust.json`, `whole.json`,
-`ceiling.json`, `growth.json` and `exact.json`, and is left out where there is none.
+Each part is made from one result file, `steps.json`, `steps-robust.json`, `steps-others.json`,
+`whole.json`, `ceiling.json`, `growth.json` and `exact.json`, and is left out where there is none.
 """
 
 import argparse
@@ -128,6 +128,19 @@ def robust(found: dict[str, Any], plot_at: Path) -> str:
             "colours, shifted and scaled. The packages come as near as they can: they jitter and "
             "scale too, lucent with a Fourier image. Every step of jaxviz here is one of the "
             "search; after it, its transforms cost nothing.",
+        ]
+    )
+
+
+def others(found: dict[str, Any], plot_at: Path) -> str:
+    """Networks that no form was chosen by."""
+    return "\n\n".join(
+        [
+            "### Milliseconds per image and step, other networks",
+            conditions(found),
+            table_of(found["cells"], best),
+            "Networks of `keras.applications` with random weights that no form was chosen by, beside "
+            "the two peers of which one is the fastest in 23 of the 24 cells above.",
         ]
     )
 
@@ -269,6 +282,7 @@ def _pyplot() -> Any:
 PARTS = {
     "steps": steps,
     "steps-robust": robust,
+    "steps-others": others,
     "whole": whole,
     "ceiling": ceiling,
     "growth": growth,

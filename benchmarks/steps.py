@@ -2,6 +2,7 @@
 """Milliseconds per image and ascent step, beside what a user could pick instead.
 
     benchmarks/steps.py [--preset robust] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
+    benchmarks/steps.py --others                          networks that no form was chosen by
     benchmarks/steps.py --model FILE.keras --layers a,b,c --size 96      your own network
 
 Every peer runs in a process of its own, with the same number of threads, and within a cell all
@@ -24,7 +25,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from cells import CELLS  # noqa: E402
+from cells import CELLS, OTHERS  # noqa: E402
 from environment import CACHE, RESULTS, build_networks, export, peers_python, provenance  # noqa: E402
 from processes import Team  # noqa: E402
 
@@ -32,6 +33,8 @@ PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-
 #: Peers that can do something like the default preset: other pictures, as much work. Every step
 #: of jaxviz is one of the search, with its transforms, which are a tenth to a third of a run.
 LIKE_ROBUST = ("tensorflow-fourier", "tf-keras-vis", "torch-lucent")
+#: One of these is the fastest in 23 of the 24 cells.
+FASTEST = ("tensorflow", "torch")
 IMAGES = 16
 Cell = tuple[str, str, int]
 SECONDS = 0.3  # of each peer in a round
@@ -125,6 +128,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
     parser.add_argument("--only", action="append", default=[], help="cells that contain this")
     parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
+    parser.add_argument("--others", action="store_true", help="other networks, fewer peers")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell after this")
     parser.add_argument("--fresh", action="store_true", help="measure every cell anew")
@@ -135,6 +139,8 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     if bool(options.model) != bool(options.layers):
         parser.error("--model and --layers belong together")
+    if options.others and (options.model or options.preset != "keras-io"):
+        parser.error("--others goes with neither --model nor another preset")
     return options
 
 
@@ -142,17 +148,18 @@ def main() -> None:
     options = parsed()
     began = time.monotonic()
     python = peers_python(options.peers)
-    plain, cells = CACHE, CELLS
+    plain, cells = CACHE, OTHERS if options.others else CELLS
     if options.model:
         plain = Path(tempfile.mkdtemp())
         export(options.model, plain)
         cells = [(options.model.stem, x, options.size) for x in options.layers.split(",")]
     else:
-        build_networks(python)
+        build_networks(python, {network for network, _, _ in cells})
     possible = PEERS if options.preset == "keras-io" else LIKE_ROBUST
+    possible = FASTEST if options.others else possible
     peers = ["jaxviz", *(peer for peer in possible if peer not in options.skip)]
     parts = ["steps", options.model.stem if options.model else ""]
-    parts.append("robust" if options.preset == "robust" else "")
+    parts += ["robust" if options.preset == "robust" else "", "others" if options.others else ""]
     output = options.output or RESULTS / f"{'-'.join(filter(None, parts))}.json"
     output.parent.mkdir(exist_ok=True)
     found = {**provenance(python), "preset": options.preset, "cells": []}

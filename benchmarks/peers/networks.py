@@ -1,11 +1,12 @@
 """The networks of the benchmark, built with Keras and saved as `.keras` files.
 
-    networks.py FOLDER MODELS CONVERTED
-Run in the peers' environment. MODELS is the folder of `scripts/fetch_models`, CONVERTED an
+    networks.py FOLDER MODELS CONVERTED NAME...
+Those that are there are left alone. Run in the peers' environment. MODELS is the folder of `scripts/fetch_models`, CONVERTED an
 .npz of the weights that jaxviz reads from the MobileNetV2 file, which Keras 3 refuses.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -50,29 +51,31 @@ def randomise_statistics(model: keras.Model) -> None:
                 weight.assign(values)
 
 
+#: Names of `keras.applications`.
+APPLICATIONS = (
+    "VGG16", "ResNet50", "InceptionV3", "EfficientNetB0", "Xception", "MobileNet",
+    "MobileNetV3Small", "EfficientNetV2B0", "NASNetMobile", "DenseNet121", "ConvNeXtTiny",
+    "VGG19", "ResNet50V2", "ResNet101", "InceptionResNetV2",
+)  # fmt: skip
+
+
 def main() -> None:
-    folder, models, converted = map(Path, sys.argv[1:])
-    built = {
-        "galaxy": galaxy,
-        "vgg16": lambda: application("VGG16"),
-        "resnet50": lambda: application("ResNet50"),
-        "inceptionv3": lambda: application("InceptionV3"),
-        "efficientnetb0": lambda: application("EfficientNetB0"),
-        "xception": lambda: application("Xception"),
-    }
-    for name, build in built.items():
-        if not (folder / f"{name}.keras").exists():
-            keras.utils.set_random_seed(0)
-            model = build()
-            randomise_statistics(model)
-            model.save(folder / f"{name}.keras")
+    folder, models, converted = map(Path, sys.argv[1:4])
+    random = {name.lower(): partial(application, name) for name in APPLICATIONS}
+    random["galaxy"] = galaxy
     trained = {
         "mobilenetv2": lambda: mobilenet(converted),
         "mini-xception": lambda: keras.saving.load_model(models / "fer.h5", compile=False),
     }
-    for name, build in trained.items():
-        if not (folder / f"{name}.keras").exists():
-            build().save(folder / f"{name}.keras")
+    for name in sys.argv[4:]:
+        path = folder / f"{name}.keras"
+        if path.exists():
+            continue
+        keras.utils.set_random_seed(0)
+        model = (random | trained)[name]()
+        if name in random:
+            randomise_statistics(model)
+        model.save(path)
 
 
 if __name__ == "__main__":
