@@ -139,8 +139,8 @@ def others(found: dict[str, Any], plot_at: Path) -> str:
             "### Milliseconds per image and step, other networks",
             conditions(found),
             table_of(found["cells"], best),
-            "Networks of `keras.applications` with random weights that no form was chosen by, beside "
-            "the two peers of which one is the fastest in 23 of the 24 cells above.",
+            "Networks of `keras.applications`, with random weights, that no form was chosen by; "
+            "beside the two peers of which one is the fastest in 23 of the 24 cells above.",
         ]
     )
 

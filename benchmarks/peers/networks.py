@@ -1,8 +1,9 @@
 """The networks of the benchmark, built with Keras and saved as `.keras` files.
 
     networks.py FOLDER MODELS CONVERTED NAME...
-Those that are there are left alone. Run in the peers' environment. MODELS is the folder of `scripts/fetch_models`, CONVERTED an
-.npz of the weights that jaxviz reads from the MobileNetV2 file, which Keras 3 refuses.
+Those that are there are left alone. Run in the peers' environment. MODELS is the folder of
+`scripts/fetch_models`, CONVERTED an .npz of the weights that jaxviz reads from the MobileNetV2
+file, which Keras 3 refuses.
 """
 
 import sys
