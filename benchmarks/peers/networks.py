@@ -28,7 +28,9 @@ def galaxy() -> keras.Model:
 
 
 def application(name: str) -> keras.Model:
-    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=INPUT)
+    # NASNet's borders are made for one size
+    shape = (96, 96, 3) if name == "NASNetMobile" else INPUT
+    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=shape)
 
 
 def mobilenet(converted: Path) -> keras.Model:
