@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import jax
@@ -32,11 +31,11 @@ from jaxviz.recipe import AtlasRecipe, match_channels, match_layers
 from jaxviz.sizes import image_shape
 from jaxviz.targets import Target
 
-# Work is committed in pieces: of at least so many units, for an atlas is not a million small files,
-# and of more where they are little work, for at the end of a piece some slots stay empty and all
-# lanes wait. A killed run loses no more than so many billions of operations: seconds.
+# Work is committed in pieces: of so many units, for an atlas is not a million small files, or of
+# more where they are little work, for at the end of a piece slots stay empty and lanes wait. So
+# many billions of operations are what a killed run may lose: a minute at the most on two cores.
 _PIECE_UNITS, _PIECE_GFLOP = 32, 1500.0
-# and so much of pictures, which are numbers of four bytes as long as they are worked on
+# And so much of pictures, whose numbers have four bytes as long as they are worked on.
 _PIECE_BYTES = 16 << 20
 
 
@@ -209,8 +208,10 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
     """
     reporter = reporter or Reporter()
     use_compile_cache()
-    # the first program that is needed is compiled while the model is read
-    Thread(target=unit_keys, args=(recipe.seed, "", np.zeros(1))).start()
+    # compiled while the model is read; what goes wrong here does so again where keys are needed
+    beside = ThreadPoolExecutor(1)
+    beside.submit(unit_keys, recipe.seed, "", np.zeros(1))
+    beside.shutdown(wait=False)
     job = prepare(recipe)
     if known_range(job.bundle.spec) is None:
         low, high = job.renderers[0].preset.units
@@ -339,8 +340,8 @@ def _piece(renderer: LayerRenderer, units: int, at_once: int) -> int:
     """How many units are committed together: a multiple of those that are made at once."""
     each = renderer.unit_gflop / renderer.preset.replicates
     little = min(_PIECE_GFLOP / max(each, 1e-9), _PIECE_BYTES / math.prod(renderer.shown_shape))
-    several = max(1, int(max(_PIECE_UNITS, little)) // at_once)
-    return at_once * min(several, -(-units // at_once))
+    calls = max(1, int(max(_PIECE_UNITS, little)) // at_once)
+    return at_once * min(calls, -(-units // at_once))
 
 
 def _record(job: Job) -> dict[str, Any]:

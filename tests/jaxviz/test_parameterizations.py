@@ -119,6 +119,9 @@ def test_channels_are_mixed_as_by_a_matrix_product_forward_and_back(channels):
     found, transposed = jax.vjp(lambda v: mixed(v, matrix.astype(np.float32)), jnp.array(values))
     np.testing.assert_allclose(found, values @ matrix.T, atol=1e-5)
     np.testing.assert_allclose(transposed(jnp.array(back))[0], back @ matrix, atol=1e-5)
+    in_numpy = mixed(values, matrix)  # for which nothing is compiled
+    assert type(in_numpy) is np.ndarray
+    np.testing.assert_array_equal(in_numpy, values @ matrix.T)
 
 
 @pytest.mark.parametrize("channels", [2, 5, 13])
