@@ -140,9 +140,7 @@ def others(found: dict[str, Any], plot_at: Path) -> str:
             conditions(found),
             table_of(found["cells"], best),
             "Networks of `keras.applications`, with random weights, that no form was chosen by; "
-            "beside the two peers of which one is the fastest in 23 of the 24 cells above. On one core "
-            "six tenths of the last ConvNeXt layer's step are products at the machine's own rate, a "
-            "fifth depthwise convolutions.",
+            "beside the peers of which one is the fastest nearly everywhere above.",
         ]
     )
 
