@@ -41,8 +41,8 @@ def test_without_time_the_guess_stays_and_nothing_else_is_measured():
 
 def test_what_another_size_takes_to_compile_is_counted():
     asked = []
-    pace = lambda units: asked.append(units) or 1.0  # noqa: E731
-    assert tuning.search(4, 16, pace, lambda pace: 60.0, each=61.0) == (4, False)
+    found = tuning.search(4, 16, lambda n: asked.append(n) or 1.0, lambda pace: 60.0, each=61.0)
+    assert found == (4, False)
     assert asked == [4]
 
 
@@ -105,12 +105,13 @@ def test_what_was_found_is_remembered_and_a_given_chunk_is_not_touched(tuned):
     assert renderer.chunk == 3
 
 
-def test_a_layer_that_a_search_cannot_pay_for_is_not_searched(tuned, monkeypatch):
-    def pace(renderer, chunk, lasting=0.1):
-        tuned.append(chunk)
-        return 1e-9
+def always(seconds, asked):
+    """A clock by which every size takes so long."""
+    return lambda renderer, chunk, lasting=0.1: asked.append(chunk) or seconds
 
-    monkeypatch.setattr(tuning, "_pace", pace)
+
+def test_a_layer_that_a_search_cannot_pay_for_is_not_searched(tuned, monkeypatch):
+    monkeypatch.setattr(tuning, "_pace", always(1e-9, tuned))
     renderer = LayerRenderer(tiny_bundle(), "conv2", get_preset("keras-io"), size=20)
     guess = tuning.likely_chunk(renderer, 10)
     renderer.tune(10)
@@ -119,11 +120,7 @@ def test_a_layer_that_a_search_cannot_pay_for_is_not_searched(tuned, monkeypatch
 
 
 def test_a_step_that_was_compiled_ahead_took_its_time_all_the_same(tuned, monkeypatch):
-    def pace(renderer, chunk, lasting=0.1):
-        tuned.append(chunk)
-        return 1e-3
-
-    monkeypatch.setattr(tuning, "_pace", pace)
+    monkeypatch.setattr(tuning, "_pace", always(1e-3, tuned))
     renderer = LayerRenderer(tiny_bundle(), "conv2", get_preset("keras-io"), size=20)
     renderer.compile(10, Event())
     assert renderer.compiling > 0
