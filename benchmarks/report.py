@@ -117,32 +117,28 @@ def steps(found: dict[str, Any], plot_at: Path) -> str:
     )
 
 
-def robust(found: dict[str, Any], plot_at: Path) -> str:
-    """The default preset, beside what the packages have that comes nearest."""
-    return "\n\n".join(
-        [
-            "### Milliseconds per image and step, preset robust",
-            conditions(found),
-            table_of(found["cells"], best),
-            "`tensorflow-fourier` does the same kind of step: a Fourier image in decorrelated "
-            "colours, shifted and scaled. The packages come as near as they can: they jitter and "
-            "scale too, lucent with a Fourier image. Every step of jaxviz here is one of the "
-            "search; after it, its transforms cost nothing.",
-        ]
-    )
+def beside_few(title: str, remark: str) -> Callable[[dict[str, Any], Path], str]:
+    """Steps beside a few peers, without a plot or whole layers."""
+
+    def part(found: dict[str, Any], plot_at: Path) -> str:
+        head = f"### Milliseconds per image and step, {title}"
+        return "\n\n".join([head, conditions(found), table_of(found["cells"], best), remark])
+
+    return part
 
 
-def others(found: dict[str, Any], plot_at: Path) -> str:
-    """Networks that no form was chosen by."""
-    return "\n\n".join(
-        [
-            "### Milliseconds per image and step, other networks",
-            conditions(found),
-            table_of(found["cells"], best),
-            "Networks of `keras.applications`, with random weights, that no form was chosen by; "
-            "beside the peers of which one is the fastest nearly everywhere above.",
-        ]
-    )
+robust = beside_few(
+    "preset robust",
+    "`tensorflow-fourier` does the same kind of step: a Fourier image in decorrelated "
+    "colours, shifted and scaled. The packages come as near as they can: they jitter and "
+    "scale too, lucent with a Fourier image. Every step of jaxviz here is one of the "
+    "search; after it, its transforms cost nothing.",
+)
+others = beside_few(
+    "other networks",
+    "Networks of `keras.applications`, with random weights, that no form was chosen by; "
+    "beside the peers of which one is the fastest nearly everywhere above.",
+)
 
 
 def whole(found: dict[str, Any], plot_at: Path) -> str:

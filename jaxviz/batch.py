@@ -328,7 +328,7 @@ class LayerRenderer:
         if self.effort is None and self.target.platform == "cpu":
             self.effort = effort_for(self.unit_gflop * units)
 
-    @property
+    @cached_property
     def unit_gflop(self) -> float:
         """Billions of operations that a unit's pictures cannot do without, in all their steps."""
         shape = self._network.input_shape(self._seen)
