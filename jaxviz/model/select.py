@@ -21,7 +21,7 @@ from jax import lax
 
 from jaxviz.model.graph import Params, as_narrow_as, node_weights, run
 from jaxviz.model.ops import DIRECT, compute
-from jaxviz.model.ops.conv import SLICES, pad_amounts, shifted_sum_backward
+from jaxviz.model.ops.conv import SLICES, pad_amounts, shifted_sum, shifted_sum_backward
 from jaxviz.model.ops.registry import MOVED
 from jaxviz.model.ops.windows import (
     Ints,
@@ -257,7 +257,7 @@ def _one_filter_backward(
     kept: tuple[jax.Array, jax.Array],
     cotangent: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    to_x, to_kernel = shifted_sum_backward(strides, dilation, padding, kept, cotangent)
+    to_x, to_kernel = shifted_sum_backward(strides, dilation, padding, False, kept, cotangent)
     x, kernel = kept
     if apart and all(s == 1 for s in strides):
         to_x = _as_product(x.shape[1:-1], kernel, dilation, padding, cotangent)
@@ -306,8 +306,9 @@ def _depthwise_conv(
     """Output channel c·M + m of a depthwise convolution with multiplier M."""
     source, which = channel // op.multiplier, channel % op.multiplier
     kernel = lax.dynamic_slice_in_dim(weights["kernel"], source, 1, axis=-2)
-    one = op.model_copy(update={"multiplier": 1, "bias": False})
-    result = compute(one, {"kernel": _take(kernel, which)}, _take(x, source), form="slices")
+    kernel = _take(kernel, which)[..., 0]
+    padding = pad_amounts(op, x.shape[1:-1])
+    result = shifted_sum(_take(x, source), kernel, op.strides, op.dilation, padding)
     return _with_bias(result, weights, channel)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxviz.model.ops.apart import apart
 from jaxviz.model.ops.registry import implements
 from jaxviz.model.ops.windows import (
     Ints,
@@ -78,41 +79,65 @@ def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> 
         x = jnp.repeat(x, op.multiplier, axis=-1)
     kernel = kernel.reshape(*op.window, -1)
     padding = pad_amounts(op, x.shape[1:-1])
-    return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding), weights)
+    return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding, True), weights)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def shifted_sum(
-    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    by_itself: bool = False,
 ) -> jax.Array:
-    """The sum over a window of shifted copies of a map, each times kernel [*window, channels]."""
-    padded = pad_spatial(x, padding)
+    """The sum over a window of shifted copies of a map, each times kernel [*window, channels].
+
+    `by_itself` keeps it and its gradient from being joined with what is around, on a CPU.
+    """
     sizes = window_counts(x.shape[1:-1], kernel.shape[:-1], strides, dilation, padding)
-    total = None
-    for offset in np.ndindex(*kernel.shape[:-1]):
-        term = window_slice(padded, offset, strides, dilation, sizes) * kernel[offset]
-        total = term if total is None else total + term
-    assert total is not None
-    return total
+    form = _sum_by_itself if by_itself else _sum
+    return form(pad_spatial(x, padding), kernel, strides, dilation, sizes)
+
+
+def _sum(x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, sizes: Ints) -> jax.Array:
+    """Of a map that has its border already."""
+    return reduce(
+        jnp.add,
+        (
+            window_slice(x, offset, strides, dilation, sizes) * kernel[offset]
+            for offset in np.ndindex(*kernel.shape[:-1])
+        ),
+    )
+
+
+_sum_by_itself = apart(2, 3, 4)(_sum)
 
 
 def _shifted_sum_forward(
-    x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, padding: Pairs
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Ints,
+    dilation: Ints,
+    padding: Pairs,
+    by_itself: bool,
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return shifted_sum(x, kernel, strides, dilation, padding), (x, kernel)
+    return shifted_sum(x, kernel, strides, dilation, padding, by_itself), (x, kernel)
 
 
 def shifted_sum_backward(
     strides: Ints,
     dilation: Ints,
     padding: Pairs,
+    by_itself: bool,
     kept: tuple[jax.Array, jax.Array],
     cotangent: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """The gradients of `shifted_sum`, and of any other form of the same sum."""
     x, kernel = kept
     window = kernel.shape[:-1]
-    to_x = shifted_sum_to_input(x.shape[1:-1], kernel, strides, dilation, padding, cotangent)
+    sizes = x.shape[1:-1]
+    to_x = shifted_sum_to_input(sizes, kernel, strides, dilation, padding, cotangent, by_itself)
     # To the kernel: dropped by XLA where nobody asks for it.
     padded = pad_spatial(x, padding)
     sizes = cotangent.shape[1:-1]
@@ -133,6 +158,7 @@ def shifted_sum_to_input(
     dilation: Ints,
     padding: Pairs,
     cotangent: jax.Array,
+    by_itself: bool = False,
 ) -> jax.Array:
     """The gradient of `shifted_sum` with respect to its input, of these spatial sizes.
 
@@ -159,7 +185,7 @@ def shifted_sum_to_input(
         config.append((before, after, s - 1))
     spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
     flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
-    return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window))
+    return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window), by_itself)
 
 
 def _by_phases(

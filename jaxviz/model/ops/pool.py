@@ -49,7 +49,7 @@ def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
         return _max_slices(x, op.window, op.strides, padding)
     ones = (1,) * len(op.window)
     kernel = jnp.ones((*op.window, x.shape[-1]), x.dtype)
-    total = shifted_sum(x, kernel, op.strides, ones, padding)
+    total = shifted_sum(x, kernel, op.strides, ones, padding, True)
     return total / _counts(op, x.shape, padding)
 
 

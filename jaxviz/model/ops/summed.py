@@ -76,7 +76,7 @@ def _backward(
     turned = jnp.flip(kernel, tuple(range(len(window))))
     to_x = _summed(cotangent, turned, turned_padding(window, ones, padding))
     # dropped by XLA where nobody asks for it
-    _, to_kernel = shifted_sum_backward(ones, ones, padding, kept, cotangent)
+    _, to_kernel = shifted_sum_backward(ones, ones, padding, False, kept, cotangent)
     return to_x, to_kernel
 
 
