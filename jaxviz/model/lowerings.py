@@ -22,7 +22,7 @@ from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.norm import is_plain_norm
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
-from jaxviz.model.ops.registry import APART, FOLDED
+from jaxviz.model.ops.registry import FOLDED, WRITTEN_OUT
 from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD, suits_winograd
 from jaxviz.spec import Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
 
@@ -74,7 +74,7 @@ LOWERINGS = (
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
     Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),
-    Lowering(LayerNorm, APART, _CPU, is_plain_norm),
+    Lowering(LayerNorm, WRITTEN_OUT, _CPU, is_plain_norm),
 )
 
 

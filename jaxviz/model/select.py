@@ -21,7 +21,7 @@ from jax import lax
 
 from jaxviz.model.graph import Params, as_narrow_as, node_weights, run
 from jaxviz.model.ops import DIRECT, compute
-from jaxviz.model.ops.conv import SLICES, pad_amounts, shifted_sum, shifted_sum_backward
+from jaxviz.model.ops.conv import SLICES, depthwise_sum, pad_amounts, shifted_sum_backward
 from jaxviz.model.ops.registry import MOVED
 from jaxviz.model.ops.windows import (
     Ints,
@@ -164,7 +164,7 @@ def _same_channel(
         kernel = lax.dynamic_slice_in_dim(weights["kernel"], channel, 1, axis=-2)
         rest = {role: _take(w, channel) for role, w in weights.items() if role != "kernel"}
         # Under vmap every unit has a kernel of its own, which only this form is fast with.
-        return compute(op, {"kernel": kernel, **rest}, *inputs, form="slices")
+        return depthwise_sum(op, {"kernel": kernel, **rest}, inputs[0])
     if isinstance(op, Affine):
         scale, offset = (
             _take(jnp.asarray(numbers, inputs[0].dtype), channel)
@@ -306,9 +306,8 @@ def _depthwise_conv(
     """Output channel c·M + m of a depthwise convolution with multiplier M."""
     source, which = channel // op.multiplier, channel % op.multiplier
     kernel = lax.dynamic_slice_in_dim(weights["kernel"], source, 1, axis=-2)
-    kernel = _take(kernel, which)[..., 0]
-    padding = pad_amounts(op, x.shape[1:-1])
-    result = shifted_sum(_take(x, source), kernel, op.strides, op.dilation, padding)
+    one = op.model_copy(update={"multiplier": 1, "bias": False})
+    result = depthwise_sum(one, {"kernel": _take(kernel, which)}, _take(x, source))
     return _with_bias(result, weights, channel)
 
 

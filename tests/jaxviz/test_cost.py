@@ -9,9 +9,18 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.model.ops import compute
 from jaxviz.presets import get_preset
-from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, InputSpec, ModelSpec, Node
+from jaxviz.spec import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    DepthwiseConv,
+    InputSpec,
+    ModelSpec,
+    Node,
+)
 
 UNITS = 4
+ONCE = {"strides": (1, 1), "dilation": (1, 1)}
 
 
 def cost(layer: str) -> tuple[float, float]:
@@ -32,7 +41,20 @@ def test_a_step_costs_no_more_than_it_did(layer, flops, megabytes):
     assert found[1] <= 1.02 * megabytes, found
 
 
-ONCE = {"strides": (1, 1), "dilation": (1, 1)}
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+def test_a_depthwise_convolution_is_joined_with_nothing_forward_and_back():
+    op = DepthwiseConv(window=(7, 7), padding="same", bias=False, **ONCE)
+    x, kernel, matrix = jnp.ones((2, 9, 8, 32)), jnp.ones((7, 7, 32, 1)), jnp.ones((32, 64))
+
+    def step(x, kernel, matrix):
+        y = compute(op, {"kernel": kernel}, x, form="slices")
+        gate = jnp.mean(jax.nn.silu(y), (1, 2), keepdims=True)
+        return jnp.sum(jnp.square((jax.nn.silu(y) * gate) @ matrix))
+
+    program = jax.jit(jax.grad(step)).lower(x, kernel, matrix).compile().as_text()
+    assert program.count(" call(") == 2
+
+
 HALF = {"strides": (2, 2), "dilation": (1, 1)}
 OPERATIONS = [
     (Conv(filters=8, window=(3, 5), padding="same", **HALF), (9, 8, 4)),

@@ -1,8 +1,8 @@
 """What XLA is to compute by itself, joined with nothing around it.
 
 On a CPU XLA joins whatever is computed number by number with all that reads it, and works it
-out again for each of them: a 7×7 depthwise convolution in a ConvNeXt four times over, in the two
-sums and the result of the layer norm behind it and on the way back. `optimization_barrier`
+out again for each of them: a 7×7 depthwise convolution in a ConvNeXt up to five times over, for the
+two sums and the result of the layer norm behind it, and on the way back. `optimization_barrier`
 keeps nothing from that: it is gone before anything is joined. A call that is not to be taken apart
 is still there, and what goes in and comes out of it is in memory.
 """

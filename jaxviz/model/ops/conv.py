@@ -69,17 +69,26 @@ def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Arr
 
 @implements(DepthwiseConv, SLICES)
 def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Array:
-    """Depthwise convolution as a sum of shifted, weighted copies, which XLA fuses on a CPU.
+    """Depthwise convolution as a sum of shifted, weighted copies, in one loop on a CPU.
 
-    XLA's grouped convolution is 20 to 60 times slower there. Its gradient is written
-    out as the same form: autodiff of the slices alone is slow again.
+    XLA's grouped convolution is 20 to 60 times slower there.
+    """
+    return depthwise_sum(op, weights, x, by_itself=True)
+
+
+def depthwise_sum(
+    op: DepthwiseConv, weights: Weights, x: jax.Array, by_itself: bool = False
+) -> jax.Array:
+    """The same for any platform, and joined with what is around it unless `by_itself`.
+
+    Its gradient is written out as the same form: autodiff of the slices alone is slow.
     """
     kernel = weights["kernel"]
     if op.multiplier > 1:
         x = jnp.repeat(x, op.multiplier, axis=-1)
     kernel = kernel.reshape(*op.window, -1)
     padding = pad_amounts(op, x.shape[1:-1])
-    return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding, True), weights)
+    return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding, by_itself), weights)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))

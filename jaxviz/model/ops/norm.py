@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxviz.model.ops.registry import APART, implements
+from jaxviz.model.ops.registry import WRITTEN_OUT, implements
 from jaxviz.spec import GroupNorm, LayerNorm, Reduce, Shape, UnitNorm
 
 Weights = Mapping[str, jax.Array]
@@ -34,13 +34,11 @@ def is_plain_norm(op: LayerNorm, shape: Shape) -> bool:
     return op.axes == (-1,) and op.around_mean and op.subtract_mean
 
 
-@implements(LayerNorm, APART)
-def layer_norm_apart(op: LayerNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """The same of every position by itself, of a map and of a gradient that are complete before.
+@implements(LayerNorm, WRITTEN_OUT)
+def layer_norm_written_out(op: LayerNorm, weights: Weights, x: jax.Array) -> jax.Array:
+    """The same of every position by itself, with a gradient whose two sums are products.
 
-    XLA's library for CPUs takes a sum together with all additions and multiplications that lead
-    to it. Those of a depthwise convolution before it, 49 of shifted copies in a ConvNeXt, then
-    have each copy and each factor in memory, as maps.
+    As sums XLA's library for CPUs takes them with all that leads to them, ten maps.
     """
     result = _normalised(x, op.epsilon)
     result = result * weights["gamma"] if op.scale else result
@@ -53,7 +51,6 @@ def _normalised(x: jax.Array, epsilon: float) -> jax.Array:
 
 
 def _normalised_forward(x: jax.Array, epsilon: float) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    x = _apart(x)
     mean = jnp.mean(x, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(x - mean), axis=-1, keepdims=True)
     factor = jax.lax.rsqrt(variance + epsilon)
@@ -64,19 +61,13 @@ def _normalised_backward(
     epsilon: float, kept: tuple[jax.Array, ...], cotangent: jax.Array
 ) -> tuple[jax.Array]:
     x, mean, factor = kept
-    cotangent, result = _apart(cotangent), (x - mean) * factor
-    # as products: as sums the library takes them with all that leads to them, ten maps
+    result = (x - mean) * factor
     ones = jnp.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
     along = (cotangent * result) @ ones
-    return (_apart(factor * (cotangent - cotangent @ ones - result * along)),)
+    return (factor * (cotangent - cotangent @ ones - result * along),)
 
 
 _normalised.defvjp(_normalised_forward, _normalised_backward)
-
-
-def _apart(x: jax.Array) -> jax.Array:
-    # which changes nothing, and which that library leaves to the loops of XLA's own
-    return jax.lax.clamp(-jnp.inf, x, jnp.inf)
 
 
 @implements(GroupNorm)

@@ -34,8 +34,8 @@ INPUT_KEPT = "input kept"
 MOVED = "relu moved"
 #: The same of a pooling that XLA does, where its own form is the fast one.
 MOVED_DIRECT = "relu moved, direct"
-#: Of what takes numbers from a whole map, and is not joined with how that came about.
-APART = "apart"
+#: With a gradient that is not the one autodiff finds.
+WRITTEN_OUT = "written out"
 #: Of what is put around a map before such a pooling: lower than any value, so it never counts.
 LOWEST = "lowest around"
 FORMS: dict[type[Op], dict[str, Form]] = {}
