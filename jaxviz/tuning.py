@@ -209,9 +209,9 @@ def _pace(renderer: LayerRenderer, chunk: int, lasting: float = _TIMED_SECONDS) 
         return max(side_by_side(run, [count] * renderer.lanes)) / count
 
     once = min(pace(1), pace(2))  # the first compiles
-    if once < lasting:
-        count = round(lasting / once)
-        once = min(pace(count), pace(count))
+    if lasting:  # twice more, however long a step takes: once may have been held up
+        count = max(1, round(lasting / once))
+        once = min(once, pace(count), pace(count))
     return once / (chunk * renderer.lanes)
 
 
