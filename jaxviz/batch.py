@@ -25,6 +25,7 @@ from jaxviz.given import read_image
 from jaxviz.keys import unit_keys
 from jaxviz.lanes import lane_count
 from jaxviz.model.lowerings import choose_forms, prepare_weights
+from jaxviz.model.ops.registry import implemented
 from jaxviz.model.select import plan_channel
 from jaxviz.objectives import Network, Neuron, Objective
 from jaxviz.objectives.text import parse_objective
@@ -266,7 +267,15 @@ class LayerRenderer:
 
     def restore(self, compute: dict[str, Any]) -> None:
         """Compute units as before, or their pictures would differ in rounding."""
-        self.chunk, self.forms = compute["chunk"], compute["forms"]
+        self.chunk, forms = compute["chunk"], compute["forms"]
+        nodes = self.spec.by_name
+        if all(n in nodes and implemented(nodes[n].op, form) for n, form in forms.items()):
+            self.forms = forms
+        else:
+            self.notes.append(
+                f"Layer {self.layer!r} was begun by another version in forms that this one does "
+                "not have: what is left differs from it in rounding."
+            )
         self.dtype, self.lanes = compute.get("dtype", "float32"), compute.get("lanes", 1)
         self._tunes, self.effort = not compute.get("tuned", True), compute.get("effort")
         self.did_not_fit = list(compute.get("did_not_fit", []))

@@ -41,6 +41,15 @@ def test_small_layers_are_compiled_with_less_effort_and_go_on_so():
     assert second.compute["effort"] == "all"
 
 
+def test_a_layer_begun_in_forms_that_are_gone_goes_on_in_those_that_are_there():
+    first, second = renderer(), renderer()
+    gone = {name: "of another version" for name in first.forms}
+    second.restore({**first.compute, "forms": gone})
+    assert gone
+    assert second.forms == first.forms
+    assert "differs from it in rounding" in second.notes[0]
+
+
 def test_options_that_are_not_known_are_left_out():
     compiler._known.cache_clear()
     with pytest.MonkeyPatch.context() as changed:

@@ -9,15 +9,7 @@ from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.model.ops import compute
 from jaxviz.presets import get_preset
-from jaxviz.spec import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    DepthwiseConv,
-    InputSpec,
-    ModelSpec,
-    Node,
-)
+from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, InputSpec, ModelSpec, Node
 
 UNITS = 4
 ONCE = {"strides": (1, 1), "dilation": (1, 1)}

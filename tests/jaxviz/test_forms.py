@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxviz.errors import ConfigError
 from jaxviz.model.lowerings import LOWERINGS, choose_forms
-from jaxviz.model.ops import PREPARE, compute, winograd
+from jaxviz.model.ops import PREPARE, compute, conv, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.windows import pad_spatial
 from jaxviz.model.ops.winograd import block_of
@@ -69,8 +69,11 @@ def test_pool(kind, height, width, high, wide, down, across, padding):
 
 
 @settings(deadline=None, max_examples=12, derandomize=True)
-@given(sizes, sizes, window, window, stride, stride, padding, st.integers(1, 2), st.integers(1, 2))
-def test_depthwise(height, width, high, wide, down, across, padding, dilation, multiplier):
+@given(
+    sizes, sizes, window, window, stride, stride, padding,
+    st.integers(1, 2), st.integers(1, 2), st.sampled_from([1, 99]),
+)  # fmt: skip
+def test_depthwise(height, width, high, wide, down, across, padding, dilation, multiplier, least):
     if not fits(min(height, width), (max(high, wide) - 1) * dilation + 1, padding):
         return
     op = DepthwiseConv(
@@ -85,7 +88,8 @@ def test_depthwise(height, width, high, wide, down, across, padding, dilation, m
         "kernel": draw.normal(size=(high, wide, 3, multiplier)),
         "bias": draw.normal(size=3 * multiplier),
     }
-    assert_forms_equal(op, weights, (2, height, width, 3), "slices")
+    with patch.object(conv, "_WORTH_A_PASS", least):  # by itself or not
+        assert_forms_equal(op, weights, (2, height, width, 3), "slices")
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", ((1, 0), (0, 2))])
@@ -245,12 +249,6 @@ def test_layer_norm(scale, center, epsilon, shape):
     weights = {role: draw.normal(size=shape[-1]) for role in ("gamma", "beta")}
     op = LayerNorm(epsilon=epsilon, scale=scale, center=center)
     assert_forms_equal(op, weights, shape, "written out")
-
-
-def test_a_layer_norm_with_its_own_gradient_hides_no_nan():
-    x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
-    found = compute(LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, form="written out")
-    np.testing.assert_array_equal(np.isnan(found), [[True] * 3, [False] * 3])
 
 
 @pytest.mark.parametrize("width", [3, 4, 5])

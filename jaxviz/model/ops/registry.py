@@ -62,6 +62,11 @@ def prepares(op: type[Op], form: str) -> Callable[[PrepareT], PrepareT]:
     return register
 
 
+def implemented(op: Op, form: str) -> bool:
+    """Whether an operation has a form of that name."""
+    return form in FORMS.get(type(op), {})
+
+
 def compute(
     op: Any, weights: Mapping[str, jax.Array], *inputs: jax.Array, form: str = DIRECT
 ) -> jax.Array:
