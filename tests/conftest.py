@@ -15,6 +15,8 @@ collect_ignore = ["specimens"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Where a processor has no VNNI TensorFlow leaves oneDNN out, and then refuses some dilations.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("JAXVIZ_TUNING", "off")  # a clock decides nothing in tests
 jax.config.update("jax_default_matmul_precision", "highest")
 
