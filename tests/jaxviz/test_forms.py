@@ -251,6 +251,12 @@ def test_layer_norm(scale, center, epsilon, shape):
     assert_forms_equal(op, weights, shape, "written out")
 
 
+def test_a_layer_norm_with_its_own_gradient_hides_no_nan():
+    x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
+    found = compute(LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, form="written out")
+    np.testing.assert_array_equal(np.isnan(found), [[True] * 3, [False] * 3])
+
+
 @pytest.mark.parametrize("width", [3, 4, 5])
 def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width):
     window = (width, width)
