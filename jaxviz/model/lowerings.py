@@ -23,7 +23,14 @@ from jaxviz.model.ops.norm import is_plain_norm
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
 from jaxviz.model.ops.registry import FOLDED, WRITTEN_OUT
-from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD, suits_winograd
+from jaxviz.model.ops.winograd import (
+    IN_BLOCKS,
+    SMALL,
+    SMALL_IN_BLOCKS,
+    WINOGRAD,
+    suits_small_tiles,
+    suits_winograd,
+)
 from jaxviz.spec import Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
 
 #: `reference` computes everything as XLA has it, for debugging.
@@ -55,9 +62,9 @@ def _always(op: Any, shape: Shape) -> bool:
     return True
 
 
-def _suits_blocks(op: Conv, shape: Shape) -> bool:
-    """Whether all cores have a lane of their own: what is done in blocks is done by one core."""
-    return core_count() == lane_count("cpu") and suits_winograd(op, shape)
+def _in_blocks(rule: Rule) -> Rule:
+    """And all cores have a lane of their own: what is done in blocks is done by one core."""
+    return lambda op, shape: core_count() == lane_count("cpu") and rule(op, shape)
 
 
 #: The first that applies is taken; where none does, `direct`. Every form is compared with
@@ -70,7 +77,9 @@ LOWERINGS = (
     Lowering(Conv, BLOCKS, _CPU, is_grouped),
     Lowering(Conv, PATCHES, _CPU, is_pointwise),
     Lowering(Conv, PREPARED, _CPU, is_image),
-    Lowering(Conv, IN_BLOCKS, _CPU, _suits_blocks),
+    Lowering(Conv, SMALL_IN_BLOCKS, _CPU, _in_blocks(suits_small_tiles)),
+    Lowering(Conv, SMALL, _CPU, suits_small_tiles),
+    Lowering(Conv, IN_BLOCKS, _CPU, _in_blocks(suits_winograd)),
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
     Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),

@@ -21,7 +21,7 @@ from jaxviz.model.ops.gelu import is_gelu
 from jaxviz.model.ops.grouped import BLOCKS
 from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, LOWEST, MOVED, MOVED_DIRECT
 from jaxviz.model.ops.summed import SUMMED, suits_summed
-from jaxviz.model.ops.winograd import IN_BLOCKS, WINOGRAD
+from jaxviz.model.ops.winograd import IN_BLOCKS, SMALL, SMALL_IN_BLOCKS, WINOGRAD
 from jaxviz.spec import (
     Activation,
     BatchNorm,
@@ -36,7 +36,7 @@ from jaxviz.spec import (
 )
 
 # Forms of a convolution that lay their input out anew, and make their result in a loop.
-_LAID_OUT = (WINOGRAD, IN_BLOCKS)
+_LAID_OUT = (WINOGRAD, IN_BLOCKS, SMALL, SMALL_IN_BLOCKS)
 # Up to so many channels of a map a ReLU's result is kept on a TPU; fewer before a depthwise
 # convolution, which XLA joins with it.
 _FEW_CHANNELS, _FEW_BEFORE_DEPTHWISE = 64, 32

@@ -124,11 +124,13 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     sizes,
     sizes,
     st.sampled_from(["same", "valid", ((2, 0), (1, 2))]),
-    st.sampled_from([("winograd", 0), *(("winograd in blocks", tiles) for tiles in (1, 4, 8))]),
+    st.sampled_from(["winograd", "winograd in blocks"]),
+    st.sampled_from(["", ", small tiles"]),
+    st.sampled_from([1, 4, 8]),
     st.sampled_from([(3, 3), (4, 4), (5, 3)]),
 )
-def test_winograd(height, width, padding, form_and_tiles, window):
-    form, tiles = form_and_tiles
+def test_winograd(height, width, padding, blocks, size, tiles, window):
+    form = blocks + size
     op = Conv(filters=5, window=window, strides=(1, 1), dilation=(1, 1), padding=padding)
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(*window, 4, 5)), "bias": draw.normal(size=5)}
@@ -323,6 +325,8 @@ COMPARISONS = {
     (Conv, "dilated"): test_dilated,
     (Conv, "winograd"): test_winograd,
     (Conv, "winograd in blocks"): test_winograd,
+    (Conv, "winograd, small tiles"): test_winograd,
+    (Conv, "winograd in blocks, small tiles"): test_winograd,
     (LayerNorm, "written out"): test_layer_norm,
 }
 

@@ -5,12 +5,17 @@ kernel tiles of 6×6: 36 multiplications where the definition takes 144. A tile 
 gives 5×5 results of a window of 2×2, 3×3 of 4×4 and 2×2 of 5×5. Dense convolutions run at the
 machine's matrix-product rate already, so on a CPU this is what is left to gain on them.
 
+Maps whose sides are multiples of 3 and not of 4 fall into tiles of 3×3 results, 5×5 in size,
+with less left over: a map of 6×6 takes 100 multiplications and not 144, and the transformed
+kernels, which deep layers wait for, are 25/36 as large.
+
 Around the products each tile is written and read half a dozen times, for twice as many numbers
 as the map has. So where maps are large they are worked on in blocks that stay in a core's own
 cache, one after the other.
 
 The interpolation points are 0, ±√½, ±√2 and ∞: with the usual 0, ±1, ±2 the rounding
-error in float32 is two and a half times larger.
+error in float32 is two and a half times larger. Of small tiles they are 0, ½, -1, 2 and ∞,
+whose error is three quarters of that, and with the usual 0, ±1, 2 one and a fifth times it.
 
 References:
     Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
@@ -18,6 +23,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any
@@ -29,7 +35,7 @@ from jax import lax
 
 from jaxviz.model.ops.conv import add_bias, conv, pad_amounts
 from jaxviz.model.ops.registry import implements, prepares
-from jaxviz.model.ops.windows import Ints, pad_spatial, turned_padding
+from jaxviz.model.ops.windows import Ints, pad_spatial, turned_padding, window_counts
 from jaxviz.spec import Conv, Shape
 
 #: (maps, kernels as `prepare` makes them) -> the valid convolution
@@ -37,8 +43,9 @@ Tiles = Callable[[jax.Array, jax.Array], jax.Array]
 WINOGRAD = "winograd"
 #: The same in blocks; XLA runs what is in a loop on one core.
 IN_BLOCKS = "winograd in blocks"
-# A tile's sides.
-_SIZE = 6
+#: Both in tiles of 5×5.
+SMALL = "winograd, small tiles"
+SMALL_IN_BLOCKS = "winograd in blocks, small tiles"
 # By the window's width: below this many multiplications per position the transforms cost more
 # than they save. With 2×2 they do with 256 times 256 still.
 _LEAST_CHANNELS = {3: 32 * 32, 4: 64 * 64, 5: 64 * 128}
@@ -50,37 +57,43 @@ _BLOCK_TILES = 40
 _FEW_BLOCKS = 2
 # Kernels of more channels come from memory, and every block reads them.
 _MOST_CHANNELS = 256 * 256
-# Where the polynomials are evaluated, besides at infinity.
-_POINTS = (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0))
+# From so many channels times filters on a product takes long to lay its second factor out, and it
+# is the kernel where there are more tiles than filters, and the tiles otherwise.
+_WORTH_LAYING_OUT = 40 * 1024
+# Where the polynomials are evaluated, besides at infinity, by the tile's side.
+_POINTS = {
+    5: (0.0, 0.5, -1.0, 2.0),
+    6: (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0)),
+}
+_SMALL, _USUAL = _POINTS
 
 
-def _data_matrix() -> np.ndarray:
-    """The transform of the input, 6×6, whatever the window."""
-    rows = [np.poly([other for other in _POINTS if other != point])[::-1] for point in _POINTS]
-    data = np.zeros((_SIZE, _SIZE))
-    data[:-1, :-1], data[-1] = rows, np.poly(_POINTS)[::-1]
+@cache
+def _data_matrix(size: int) -> np.ndarray:
+    """The transform of the input, size×size, whatever the window."""
+    points = _POINTS[size]
+    rows = [np.poly([other for other in points if other != point])[::-1] for point in points]
+    data = np.zeros((size, size))
+    data[:-1, :-1], data[-1] = rows, np.poly(points)[::-1]
     data[np.abs(data) < 1e-12] = 0.0  # what cancels exactly but for rounding
     return data
 
 
 @cache
-def _matrices(width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The transforms of a kernel (6×width) and of the output (results×6), in float64."""
-    kernel, output = np.zeros((_SIZE, width)), np.zeros((_results(width), _SIZE))
-    for row, point in enumerate(_POINTS):
-        rest = np.prod([point - other for other in _POINTS if other != point])
+def _matrices(size: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The transforms of a kernel (size×width) and of the output (results×size), in float64."""
+    kernel, output = np.zeros((size, width)), np.zeros((_results(size, width), size))
+    for row, point in enumerate(_POINTS[size]):
+        rest = np.prod([point - other for other in _POINTS[size] if other != point])
         kernel[row] = point ** np.arange(width) / rest
         output[:, row] = point ** np.arange(len(output))
     kernel[-1, -1] = output[-1, -1] = 1.0
     return kernel, output
 
 
-_DATA = _data_matrix()
-
-
-def _results(width: int) -> int:
-    """How many neighbouring results a tile gives, for a window of that width."""
-    return _SIZE + 1 - width
+def _results(size: int, width: int) -> int:
+    """How many neighbouring results a tile of that size gives, for a window of that width."""
+    return size + 1 - width
 
 
 def suits_winograd(op: Conv, shape: Shape) -> bool:
@@ -97,27 +110,60 @@ def suits_winograd(op: Conv, shape: Shape) -> bool:
     )
 
 
+def suits_small_tiles(op: Conv, shape: Shape) -> bool:
+    """Whether one of that input takes fewer multiplications in tiles of 5×5, there and back."""
+    height, width = shape[0], shape[1]
+    if not suits_winograd(op, shape) or height is None or width is None:
+        return False
+    padding = pad_amounts(op, (height, width))
+    there = window_counts((height, width), op.window, op.strides, op.dilation, padding)
+    maps = (there, (height, width))
+    small, usual = (sum(_multiplications(size, op.window, m) for m in maps) for size in _POINTS)
+    return small < usual
+
+
+def _multiplications(size: int, window: Ints, counts: Ints) -> int:
+    """How many multiplications so many results take for each pair of channels."""
+    pairs = zip(window, counts, strict=True)
+    down, across = (size * -(-count // _results(size, width)) for width, count in pairs)
+    return down * across
+
+
 @prepares(Conv, IN_BLOCKS)
 @prepares(Conv, WINOGRAD)
-def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def prepare(op: Conv, weights: Mapping[str, Any], size: int = _USUAL) -> dict[str, np.ndarray]:
     """The kernel transformed, for the result and for the gradient; computed in float64."""
     kernel = np.asarray(weights["kernel"], np.float64)
     turned = np.swapaxes(kernel[::-1, ::-1], 2, 3)
-    down, across = (_matrices(width)[0] for width in op.window)
-    return {
-        role: np.einsum("ai,bj,ijco->abco", down, across, k)
-        .reshape(_SIZE * _SIZE, *k.shape[2:])
-        .astype(weights["kernel"].dtype)
-        for role, k in (("forward", kernel), ("backward", turned))
-    }
+    down, across = (_matrices(size, width)[0] for width in op.window)
+    order = "abco" if _is_small(kernel) else "aboc"
+    found = {}
+    for role, k in (("forward", kernel), ("backward", turned)):
+        tiles = np.einsum(f"ai,bj,ijco->{order}", down, across, k)
+        found[role] = tiles.reshape(size * size, *tiles.shape[2:]).astype(weights["kernel"].dtype)
+    return found
 
 
+def _is_small(kernel: np.ndarray | jax.Array) -> bool:
+    """Whether a kernel costs a product little to lay out; it is kept as [in, out] then."""
+    return bool(np.prod(kernel.shape[-2:]) < _WORTH_LAYING_OUT)
+
+
+@prepares(Conv, SMALL_IN_BLOCKS)
+@prepares(Conv, SMALL)
+def prepare_small(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The same for tiles of 5×5."""
+    return prepare(op, weights, _SMALL)
+
+
+@implements(Conv, SMALL)
 @implements(Conv, WINOGRAD)
 def conv_winograd(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution in tiles; the transformed kernels come from `prepare`."""
+    """Convolution in tiles, whose size the transformed kernels from `prepare` have."""
     return add_bias(_convolve(op, False, x, _kernels(weights)), weights)
 
 
+@implements(Conv, SMALL_IN_BLOCKS)
 @implements(Conv, IN_BLOCKS)
 def conv_in_blocks(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
     """The same, some rows of tiles, or some images, after the others."""
@@ -157,7 +203,7 @@ _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 @cache
 def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
-    """Valid convolution of [batch, height, width, channels] with kernels [36, in, out].
+    """Valid convolution of [batch, height, width, channels] with kernels from `prepare`.
 
     Under `vmap` all images go into one batch, or the products would be many small ones.
     """
@@ -182,14 +228,14 @@ def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
 def _whole(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
     """All tiles at once."""
     sizes = _valid_sizes(x, window)
-    x = _filled(x, window, tuple(_results(k) for k in window))
+    x = _filled(x, window, _results_of(kernels, window))
     return _cut(_tiles(x, kernels, window), sizes)
 
 
 def _in_blocks(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
     """Some rows of tiles, or some images, after the others."""
     sizes = _valid_sizes(x, window)
-    down, across = (_results(k) for k in window)
+    down, across = _results_of(kernels, window)
     counts = -(-sizes[0] // down), -(-sizes[1] // across)
     images, rows = block_of(len(x), counts, *kernels.shape[1:])
     high, groups = rows * down, -(-counts[0] // rows)
@@ -202,7 +248,7 @@ def _in_blocks(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
 
     count = len(x) // images * groups
     y = lax.map(block, jnp.arange(count)) if count > 1 else _tiles(x, kernels, window)
-    return _cut(y.reshape(len(x), groups * high, -1, kernels.shape[-1]), sizes)
+    return _cut(y.reshape(len(x), groups * high, *y.shape[-2:]), sizes)
 
 
 def block_of(batch: int, counts: Ints, channels: int, filters: int) -> tuple[int, int]:
@@ -228,6 +274,15 @@ def block_of(batch: int, counts: Ints, channels: int, filters: int) -> tuple[int
     return max(n for n in range(1, min(batch, most) + 1) if batch % n == 0), rows
 
 
+def _size_of(kernels: jax.Array) -> int:
+    return math.isqrt(len(kernels))
+
+
+def _results_of(kernels: jax.Array, window: Ints) -> Ints:
+    """Rows and columns of results of a tile."""
+    return tuple(_results(_size_of(kernels), width) for width in window)
+
+
 def _valid_sizes(x: jax.Array, window: Ints) -> Ints:
     return x.shape[1] - window[0] + 1, x.shape[2] - window[1] + 1
 
@@ -244,26 +299,44 @@ def _cut(x: jax.Array, sizes: Ints) -> jax.Array:
 
 def _tiles(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
     """The convolution where the result is whole tiles."""
-    down, across = (_results(k) for k in window)
+    down, across = _results_of(kernels, window)
     sizes = _valid_sizes(x, window)
     rows, columns = sizes[0] // down, sizes[1] // across
+    size = _size_of(kernels)
+    data = _data_matrix(size)
     # Columns, then rows. XLA would work the first out again inside the second; the barriers
     # keep them apart.
-    x = lax.optimization_barrier(jnp.stack(_combine(_DATA, _spaced(x, columns, across))))
-    x = jnp.stack(_combine(_DATA, _spaced(x, rows, down)))
-    x = lax.optimization_barrier(x.reshape(_SIZE * _SIZE, -1, x.shape[-1]))
-    product = lax.dot_general(x, kernels, (((2,), (1,)), ((0,), (0,))))
-    y = product.reshape(_SIZE, _SIZE, -1, rows, columns, kernels.shape[-1])
+    x = lax.optimization_barrier(jnp.stack(_combine(data, _spaced(x, size, columns, across))))
+    x = jnp.stack(_combine(data, _spaced(x, size, rows, down)))
+    x = lax.optimization_barrier(x.reshape(size * size, -1, x.shape[-1]))
+    y, filters_first = _products(x, kernels)
+    filters = y.shape[1 if filters_first else 2]
+    places = (-1, rows, columns)
+    y = y.reshape(size, size, *((filters, *places) if filters_first else (*places, filters)))
     y = lax.optimization_barrier(y)
-    to_rows, to_columns = (_matrices(k)[1] for k in window)
-    y = lax.optimization_barrier(jnp.stack(_combine(to_rows, [y[i] for i in range(_SIZE)])))
-    y = jnp.stack(_combine(to_columns, [y[:, i] for i in range(_SIZE)]))
-    return y.transpose(2, 3, 1, 4, 0, 5).reshape(-1, *sizes, kernels.shape[-1])
+    to_rows, to_columns = (_matrices(size, k)[1] for k in window)
+    y = lax.optimization_barrier(jnp.stack(_combine(to_rows, [y[i] for i in range(size)])))
+    y = jnp.stack(_combine(to_columns, [y[:, i] for i in range(size)]))
+    order = (3, 4, 1, 5, 0, 2) if filters_first else (2, 3, 1, 4, 0, 5)
+    return y.transpose(order).reshape(-1, *sizes, filters)
 
 
-def _spaced(x: jax.Array, count: int, step: int) -> list[jax.Array]:
+def _products(x: jax.Array, kernels: jax.Array) -> tuple[jax.Array, bool]:
+    """The product of each place of a tile: [place, tile, filter], or filters before tiles.
+
+    Of two factors a product lays the second out anew, each time: of a small map with many filters
+    that takes longer than the product. So what there is less of comes second.
+    """
+    if _is_small(kernels):
+        return lax.dot_general(x, kernels, (((2,), (1,)), ((0,), (0,)))), False
+    if x.shape[1] > kernels.shape[1]:
+        return lax.dot_general(x, kernels, (((2,), (2,)), ((0,), (0,)))), False
+    return lax.dot_general(kernels, x, (((2,), (2,)), ((0,), (0,)))), True
+
+
+def _spaced(x: jax.Array, size: int, count: int, step: int) -> list[jax.Array]:
     """What each place of a tile sees along a map's third axis, in so many tiles."""
-    return [lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis=2) for i in range(_SIZE)]
+    return [lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis=2) for i in range(size)]
 
 
 def _combine(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
