@@ -18,6 +18,7 @@ from jaxviz.model.neighbours import accelerator_forms, folded_weights, neighbour
 from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.dilated import DILATED, suits_dilated
+from jaxviz.model.ops.elementwise import FACTORS
 from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.norm import is_plain_norm
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
@@ -31,7 +32,7 @@ from jaxviz.model.ops.winograd import (
     suits_small_tiles,
     suits_winograd,
 )
-from jaxviz.spec import Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
+from jaxviz.spec import BatchNorm, Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
 
 #: `reference` computes everything as XLA has it, for debugging.
 VARIABLE = "JAXVIZ_LOWERINGS"
@@ -83,6 +84,7 @@ LOWERINGS = (
     Lowering(Conv, WINOGRAD, _CPU, suits_winograd),
     Lowering(Conv, DILATED, _CPU, suits_dilated),
     Lowering(Conv, PREPARED, _CPU, suits_prepared),
+    Lowering(BatchNorm, FACTORS, _CPU, _always),
     Lowering(LayerNorm, WRITTEN_OUT, _CPU, is_plain_norm),
 )
 

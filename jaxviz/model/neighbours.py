@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.dilated import DILATED
-from jaxviz.model.ops.elementwise import knows_from_result
+from jaxviz.model.ops.elementwise import factors, knows_from_result
 from jaxviz.model.ops.gelu import is_gelu
 from jaxviz.model.ops.grouped import BLOCKS
 from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, LOWEST, MOVED, MOVED_DIRECT
@@ -162,18 +162,16 @@ def folded_weights(
         statistics: The batch norm's, by role.
     """
     assert isinstance(norm.op, BatchNorm)
-    found = {role: np.asarray(array, np.float64) for role, array in statistics.items()}
-    scale = found.get("gamma", 1.0) / np.sqrt(found["variance"] + norm.op.epsilon)
+    scale, shift = factors(norm.op, statistics)
     kernel = np.asarray(weights["kernel"])
     if isinstance(source.op, DepthwiseConv):
         spread = scale.reshape(kernel.shape[-2:])
     else:
         spread = scale
     bias = np.asarray(weights.get("bias", 0.0), np.float64)
-    offset = (bias - found["mean"]) * scale + found.get("beta", 0.0)
     return {
         "kernel": (kernel * spread).astype(kernel.dtype),
-        "bias": offset.astype(kernel.dtype),
+        "bias": (bias * scale + shift).astype(kernel.dtype),
     }
 
 

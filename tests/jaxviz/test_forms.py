@@ -16,7 +16,7 @@ from jaxviz.model.ops import PREPARE, compute, conv, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.windows import pad_spatial
 from jaxviz.model.ops.winograd import block_of
-from jaxviz.spec import Activation, Conv, DepthwiseConv, LayerNorm, Op, Pool
+from jaxviz.spec import Activation, BatchNorm, Conv, DepthwiseConv, LayerNorm, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
 EXACT = 1e-11
@@ -253,6 +253,16 @@ def test_layer_norm(scale, center, epsilon, shape):
     assert_forms_equal(op, weights, shape, "written out")
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("learned", [(), ("gamma",), ("beta",), ("gamma", "beta")])
+def test_batch_norm(axis, learned):
+    op = BatchNorm(axis=axis, epsilon=0.01, scale="gamma" in learned, center="beta" in learned)
+    draw = np.random.default_rng(4)
+    weights = {role: draw.uniform(0.5, 2, size=4) for role in ("mean", "variance", *learned)}
+    weights |= PREPARE[BatchNorm, "factors"](op, weights)
+    assert_forms_equal(op, weights, (2, 5, 4, 4), "factors")
+
+
 def test_a_layer_norm_with_its_own_gradient_hides_no_nan():
     x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
     found = compute(LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, form="written out")
@@ -327,6 +337,7 @@ COMPARISONS = {
     (Conv, "winograd in blocks"): test_winograd,
     (Conv, "winograd, small tiles"): test_winograd,
     (Conv, "winograd in blocks, small tiles"): test_winograd,
+    (BatchNorm, "factors"): test_batch_norm,
     (LayerNorm, "written out"): test_layer_norm,
 }
 

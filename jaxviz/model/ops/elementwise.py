@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT, implements
+from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT, implements, prepares
 from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Math, Merge, PRelu, Scale
 
 Weights = Mapping[str, jax.Array]
+#: Of a batch norm: one factor and one offset a channel, worked out beforehand.
+FACTORS = "factors"
 
 
 def relu(
@@ -117,7 +119,7 @@ def _relu_kept_forward(x: jax.Array, most: float) -> tuple[jax.Array, jax.Array]
 
 
 def _relu_kept_backward(most: float, y: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    is_open = (y > 0) & (y < most)
+    is_open = y > 0 if np.isinf(most) else (y > 0) & (y < most)
     return (jnp.where(is_open, cotangent, jnp.zeros((), cotangent.dtype)),)
 
 
@@ -142,6 +144,34 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
     if op.center:
         offset = offset + weights["beta"]
     return x * scale.reshape(shape) + offset.reshape(shape)
+
+
+def factors(op: BatchNorm, weights: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """What a batch norm multiplies each channel by and what it adds then, in float64."""
+    found = {role: np.asarray(array, np.float64) for role, array in weights.items()}
+    factor = found.get("gamma", 1.0) / np.sqrt(found["variance"] + op.epsilon)
+    return factor, found.get("beta", 0.0) - found["mean"] * factor
+
+
+@prepares(BatchNorm, FACTORS)
+def prepare(op: BatchNorm, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Both, as wide as the weights."""
+    kind = weights["variance"].dtype
+    return dict(
+        zip(("factor", "offset"), (a.astype(kind) for a in factors(op, weights)), strict=True)
+    )
+
+
+@implements(BatchNorm, FACTORS)
+def batch_norm_by_factors(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
+    """The same with what `prepare` made.
+
+    XLA works the factors out for every value of a map again: in a DenseNet, where what is behind
+    a map in its block adds up to the gradient, for every value of every later map.
+    """
+    shape = [1] * x.ndim
+    shape[op.axis] = -1
+    return x * weights["factor"].reshape(shape) + weights["offset"].reshape(shape)
 
 
 @implements(BatchNorm, KEPT)
