@@ -24,8 +24,7 @@ from jaxviz.fit import estimated_memory, fitting_chunk, with_fewer_units
 from jaxviz.given import read_image
 from jaxviz.keys import unit_keys
 from jaxviz.lanes import lane_count
-from jaxviz.model.lowerings import choose_forms, prepare_weights
-from jaxviz.model.ops.registry import implemented
+from jaxviz.model.lowerings import choose_forms, known, prepare_weights
 from jaxviz.model.select import plan_channel
 from jaxviz.objectives import Network, Neuron, Objective
 from jaxviz.objectives.text import parse_objective
@@ -268,8 +267,7 @@ class LayerRenderer:
     def restore(self, compute: dict[str, Any]) -> None:
         """Compute units as before, or their pictures would differ in rounding."""
         self.chunk, forms = compute["chunk"], compute["forms"]
-        nodes = self.spec.by_name
-        if all(n in nodes and implemented(nodes[n].op, form) for n, form in forms.items()):
+        if known(self.spec, forms):
             self.forms = forms
         else:
             self.notes.append(

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxviz.model.ops import DIRECT, compute
+from jaxviz.model.ops.apart import branching
+from jaxviz.model.ops.registry import BOTH_WAYS
 from jaxviz.spec import ModelSpec, Node
 
 #: Arrays by layer and by name within the layer.
@@ -29,7 +31,8 @@ def run(
         images: Input tensors [batch, …, channels] by input name. Where they are bfloat16, and
             so are the kernels, every result is.
         taps: Names of nodes or inputs.
-        forms: Which form each node is computed in, by node name (`jaxviz.model.lowerings`).
+        forms: Which form each node is computed in, by node name, and by `branches_key` what of
+            its branches is in memory (`jaxviz.model.lowerings`).
 
     Returns:
         {name: activations [batch, …, channels]}.
@@ -40,6 +43,9 @@ def run(
         form = (forms or {}).get(node.name, DIRECT)
         result = compute(node.op, node_weights(node, params), *inputs, form=form)
         values[node.name] = as_narrow_as(inputs[0], result)
+        branches = (forms or {}).get(branches_key(node.name))
+        if branches:
+            values[node.name] = branching(values[node.name], branches == BOTH_WAYS)
     return {name: values[name] for name in taps}
 
 
@@ -52,6 +58,11 @@ def node_weights(node: Node, params: Params) -> dict[str, jax.Array]:
     """The weights of one node, by role, and those derived from them for its form."""
     weights = {role: params[node.layer][name] for role, name in node.weights.items()}
     return {**weights, **params.get(derived_key(node), {})}
+
+
+def branches_key(name: str) -> str:
+    """Under what name, which no node has, forms say what of a node's branches is in memory."""
+    return f"{name}\0branches"
 
 
 def derived_key(node: Node) -> str:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from jaxviz.errors import ConfigError
 from jaxviz.lanes import core_count, lane_count
-from jaxviz.model.graph import derived_key
-from jaxviz.model.neighbours import accelerator_forms, folded_weights, neighbour_forms
+from jaxviz.model.graph import branches_key, derived_key
+from jaxviz.model.neighbours import accelerator_forms, branch_forms, folded_weights, neighbour_forms
 from jaxviz.model.ops import PREPARE
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.dilated import DILATED, suits_dilated
@@ -23,7 +23,7 @@ from jaxviz.model.ops.grouped import BLOCKS, is_depthwise, is_grouped
 from jaxviz.model.ops.norm import is_plain_norm
 from jaxviz.model.ops.patches import PATCHES, is_pointwise
 from jaxviz.model.ops.prepared import PREPARED, is_image, suits_prepared
-from jaxviz.model.ops.registry import FOLDED, WRITTEN_OUT
+from jaxviz.model.ops.registry import BACKWARD, BOTH_WAYS, FOLDED, WRITTEN_OUT, implemented
 from jaxviz.model.ops.winograd import (
     IN_BLOCKS,
     SMALL,
@@ -106,7 +106,7 @@ def choose_forms(
         dtype: What is computed in; off a TPU bfloat16 stays with XLA's forms.
 
     Returns:
-        {node name: form name}.
+        {node name: form name}, and on a CPU by `branches_key` what of its branches is in memory.
 
     Raises:
         ConfigError: If JAXVIZ_LOWERINGS is set to anything but `reference` or `fast`.
@@ -129,7 +129,20 @@ def choose_forms(
             ):
                 chosen[node.name] = lowering.form
                 break
-    return {**chosen, **(neighbour_forms(spec, targets, chosen) if platform == "cpu" else {})}
+    if platform == "cpu":
+        chosen |= neighbour_forms(spec, targets, chosen) | branch_forms(spec, targets)
+    return chosen
+
+
+def known(spec: ModelSpec, forms: Mapping[str, str]) -> bool:
+    """Whether all forms that a run was begun in are still there."""
+    branches = {branches_key(node.name) for node in spec.nodes}
+    return all(
+        form in (BACKWARD, BOTH_WAYS)
+        if name in branches
+        else name in spec.by_name and implemented(spec.by_name[name].op, form)
+        for name, form in forms.items()
+    )
 
 
 def prepare_weights(

@@ -14,12 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from jaxviz.model.graph import branches_key
 from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.dilated import DILATED
 from jaxviz.model.ops.elementwise import factors, knows_from_result
 from jaxviz.model.ops.gelu import is_gelu
 from jaxviz.model.ops.grouped import BLOCKS
-from jaxviz.model.ops.registry import FOLDED, INPUT_KEPT, KEPT, LOWEST, MOVED, MOVED_DIRECT
+from jaxviz.model.ops.registry import (
+    BACKWARD,
+    BOTH_WAYS,
+    FOLDED,
+    INPUT_KEPT,
+    KEPT,
+    LOWEST,
+    MOVED,
+    MOVED_DIRECT,
+)
 from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.winograd import IN_BLOCKS, SMALL, SMALL_IN_BLOCKS, WINOGRAD
 from jaxviz.spec import (
@@ -28,6 +38,7 @@ from jaxviz.spec import (
     Conv,
     Dense,
     DepthwiseConv,
+    Merge,
     ModelSpec,
     Node,
     Pad,
@@ -111,6 +122,20 @@ def neighbour_forms(
         if is_gelu(node.op) and _comes_from_memory(spec, node, forms):
             found[node.name] = INPUT_KEPT
     return found
+
+
+def branch_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
+    """What is in memory where several nodes upstream of the targets read the result of one.
+
+    The gradient of all; what is a sum already, also forward: a residual block's is worked out
+    from those of all blocks before it otherwise.
+    """
+    readers = _consumers(spec.upstream(targets))
+    return {
+        branches_key(node.name): BOTH_WAYS if isinstance(node.op, Merge) else BACKWARD
+        for node in spec.upstream(targets)
+        if len(readers[node.name]) > 1
+    }
 
 
 def _consumers(nodes: Sequence[Node]) -> dict[str, list[Node]]:

@@ -5,12 +5,16 @@ out again for each of them: a 7×7 depthwise convolution in a ConvNeXt up to fiv
 two sums and the result of the layer norm behind it, and on the way back. `optimization_barrier`
 keeps nothing from that: it is gone before anything is joined. A call that is not to be taken apart
 is still there, and what goes in and comes out of it is in memory.
+
+Where a map has several readers, as in residual and dense blocks, what they have for its gradient is
+added up. Joined with what reads it, the sum of one block is worked out again in the next, with all
+sums behind it; `branching` has it in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import TypeVar, cast
 
 import jax
@@ -46,3 +50,25 @@ def apart(*static: int) -> Callable[[FunctionT], FunctionT]:
         return cast(FunctionT, call)
 
     return decorate
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def branching(x: jax.Array, forward: bool = False) -> jax.Array:
+    """A map that several operations read, with its gradient in memory; for CPUs alone.
+
+    Args:
+        x: The map.
+        forward: Whether to have the map itself in memory too.
+    """
+    return _in_memory(x) if forward else x
+
+
+@apart()
+def _in_memory(x: jax.Array) -> jax.Array:
+    return x
+
+
+branching.defvjp(
+    lambda x, forward: (branching(x, forward), None),
+    lambda forward, _, cotangent: (_in_memory(cotangent),),
+)

@@ -38,6 +38,8 @@ MOVED_DIRECT = "relu moved, direct"
 WRITTEN_OUT = "written out"
 #: Of what is put around a map before such a pooling: lower than any value, so it never counts.
 LOWEST = "lowest around"
+#: Of the branches behind a node: the sum of their gradients in memory, or the result as well.
+BACKWARD, BOTH_WAYS = "gradient apart", "apart both ways"
 FORMS: dict[type[Op], dict[str, Form]] = {}
 PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 
