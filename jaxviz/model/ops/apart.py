@@ -52,6 +52,12 @@ def apart(*static: int) -> Callable[[FunctionT], FunctionT]:
     return decorate
 
 
+@apart()
+def in_memory(x: jax.Array) -> jax.Array:
+    """The same, worked out once whoever reads it; for CPUs alone."""
+    return x
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def branching(x: jax.Array, forward: bool = False) -> jax.Array:
     """A map that several operations read, with its gradient in memory; for CPUs alone.
@@ -60,15 +66,10 @@ def branching(x: jax.Array, forward: bool = False) -> jax.Array:
         x: The map.
         forward: Whether to have the map itself in memory too.
     """
-    return _in_memory(x) if forward else x
-
-
-@apart()
-def _in_memory(x: jax.Array) -> jax.Array:
-    return x
+    return in_memory(x) if forward else x
 
 
 branching.defvjp(
     lambda x, forward: (branching(x, forward), None),
-    lambda forward, _, cotangent: (_in_memory(cotangent),),
+    lambda forward, _, cotangent: (in_memory(cotangent),),
 )
