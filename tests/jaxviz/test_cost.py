@@ -1,5 +1,7 @@
 """A step's operations and memory traffic, counted by the compiler: neither may grow unseen."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -8,6 +10,7 @@ import jaxviz
 from jaxviz.batch import LayerRenderer
 from jaxviz.cost import step_cost
 from jaxviz.model.ops import compute
+from jaxviz.model.ops.apart import branching
 from jaxviz.presets import get_preset
 from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, InputSpec, ModelSpec, Node
 
@@ -45,6 +48,21 @@ def test_a_depthwise_convolution_is_joined_with_nothing_forward_and_back():
 
     program = jax.jit(jax.grad(step)).lower(x, kernel, matrix).compile().as_text()
     assert program.count(" call(") == 2
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+def test_the_sum_of_a_maps_gradients_is_worked_out_once():
+    def step(image, matrices, forward):
+        x = image
+        for matrix in matrices:  # residual blocks
+            x = branching(jax.nn.relu(x) + jnp.tanh(x @ matrix), forward)
+        return jnp.sum(jnp.square(x))
+
+    matrices = [jnp.ones((8, 8))] * 4
+    for forward, calls in ((False, 4), (True, 8)):
+        gradient = jax.jit(jax.grad(partial(step, forward=forward)))
+        program = gradient.lower(jnp.ones((16, 8)), matrices).compile().as_text()
+        assert program.count(" call(") == calls
 
 
 HALF = {"strides": (2, 2), "dilation": (1, 1)}

@@ -15,7 +15,7 @@ from jaxviz.model.lowerings import LOWERINGS, choose_forms
 from jaxviz.model.ops import PREPARE, compute, conv, winograd
 from jaxviz.model.ops.summed import SUMMED, suits_summed
 from jaxviz.model.ops.windows import pad_spatial
-from jaxviz.model.ops.winograd import block_of
+from jaxviz.model.ops.winograd import block_of, suits_small_tiles
 from jaxviz.spec import Activation, BatchNorm, Conv, DepthwiseConv, LayerNorm, Op, Pool
 from tests.jaxviz.tiny import tiny_bundle
 
@@ -128,14 +128,15 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     st.sampled_from(["", ", small tiles"]),
     st.sampled_from([1, 4, 8]),
     st.sampled_from([(3, 3), (4, 4), (5, 3)]),
+    st.sampled_from([1, 999]),
 )
-def test_winograd(height, width, padding, blocks, size, tiles, window):
+def test_winograd(height, width, padding, blocks, size, tiles, window, large):
     form = blocks + size
     op = Conv(filters=5, window=window, strides=(1, 1), dilation=(1, 1), padding=padding)
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(*window, 4, 5)), "bias": draw.normal(size=5)}
-    weights |= PREPARE[Conv, form](op, weights)
-    with patch.multiple(winograd, _BLOCK_TILES=tiles, _FEW_BLOCKS=1):
+    with patch.multiple(winograd, _BLOCK_TILES=tiles, _FEW_BLOCKS=1, _WORTH_LAYING_OUT=large):
+        weights |= PREPARE[Conv, form](op, weights)
         assert_forms_equal(op, weights, (4, height, width, 4), form)
 
 
@@ -269,8 +270,9 @@ def test_a_layer_norm_with_its_own_gradient_hides_no_nan():
     np.testing.assert_array_equal(np.isnan(found), [[True] * 3, [False] * 3])
 
 
+@pytest.mark.parametrize("form", ["winograd", "winograd, small tiles"])
 @pytest.mark.parametrize("width", [3, 4, 5])
-def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width):
+def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width, form):
     window = (width, width)
     op = Conv(filters=64, window=window, strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
@@ -280,13 +282,23 @@ def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(widt
     double = {role: jnp.asarray(array, jnp.float64) for role, array in weights.items()}
     exact = np.asarray(compute(op, double, jnp.asarray(x, jnp.float64)))
     single = {k: jnp.asarray(v, jnp.float32) for k, v in weights.items()}
-    derived = {k: jnp.asarray(v) for k, v in PREPARE[Conv, "winograd"](op, single).items()}
+    derived = {k: jnp.asarray(v) for k, v in PREPARE[Conv, form](op, single).items()}
     errors = {}
-    for form, more in (("direct", {}), ("winograd", derived)):
-        found = compute(op, {**single, **more}, jnp.asarray(x), form=form)
-        errors[form] = np.sqrt(np.mean((np.asarray(found, np.float64) - exact) ** 2))
-    assert errors["winograd"] < 5 * errors["direct"]
-    assert errors["winograd"] < 3e-6 * np.sqrt(np.mean(exact**2))
+    for one, more in (("direct", {}), (form, derived)):
+        found = compute(op, {**single, **more}, jnp.asarray(x), form=one)
+        errors[one] = np.sqrt(np.mean((np.asarray(found, np.float64) - exact) ** 2))
+    assert errors[form] < 5 * errors["direct"]
+    assert errors[form] < 3e-6 * np.sqrt(np.mean(exact**2))
+
+
+def test_small_tiles_are_for_maps_that_they_leave_less_over_of():
+    op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
+    small = [n for n in range(1, 25) if suits_small_tiles(op, (n, n, 64))]
+    # 5·⌈n/3⌉ below 6·⌈n/4⌉
+    assert small == [1, 2, 3, 5, 6, 9, 21]
+    assert not suits_small_tiles(op, (None, None, 64))
+    # forward 6×6, and back to 8×8, which takes nine small tiles of 25 or four of 36
+    assert not suits_small_tiles(op.model_copy(update={"padding": "valid"}), (8, 8, 64))
 
 
 def test_images_side_by_side_give_what_each_gives_alone():

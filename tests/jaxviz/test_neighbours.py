@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jaxviz.model import run
-from jaxviz.model.lowerings import choose_forms, prepare_weights
+from jaxviz.model.graph import branches_key
+from jaxviz.model.lowerings import choose_forms, known, prepare_weights
 from jaxviz.model.ops.leaky import leaky_forms
 from jaxviz.spec import (
     Activation,
@@ -94,6 +95,27 @@ def test_who_does_what():
         "depthwise_relu",
         "sum_relu",
     }
+
+
+def test_what_several_read_has_its_gradient_in_memory():
+    forms = forms_for("both", "second_pool")
+    assert forms[branches_key("pool")] == "gradient apart"
+    assert forms[branches_key("sum_relu")] == "gradient apart"
+    assert forms[branches_key("last_norm")] == "gradient apart"
+    assert branches_key("sum") not in forms  # which "sum_relu" alone reads
+    twice = SPEC.model_copy(
+        update={"nodes": (*SPEC.nodes, node("again", Merge(kind="add"), "sum", "sum_relu"))}
+    )
+    forms = choose_forms(twice, ("again",), "cpu", twice.shapes())
+    assert forms[branches_key("sum")] == "apart both ways"
+
+
+def test_forms_that_are_gone_are_known_as_such():
+    forms = forms_for("both", "second_pool")
+    assert known(SPEC, forms)
+    assert not known(SPEC, {**forms, "sum": "somehow"})
+    assert not known(SPEC, {**forms, branches_key("sum"): "somehow"})
+    assert not known(SPEC, {**forms, "no such node": "direct"})
 
 
 def test_what_somebody_else_sees_is_left_alone():
