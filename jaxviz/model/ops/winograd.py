@@ -5,9 +5,9 @@ kernel tiles of 6×6: 36 multiplications where the definition takes 144. A tile 
 gives 5×5 results of a window of 2×2, 3×3 of 4×4 and 2×2 of 5×5. Dense convolutions run at the
 machine's matrix-product rate already, so on a CPU this is what is left to gain on them.
 
-Maps whose sides are multiples of 3 and not of 4 fall into tiles of 3×3 results, 5×5 in size,
-with less left over: a map of 6×6 takes 100 multiplications and not 144, and the transformed
-kernels, which deep layers wait for, are 25/36 as large.
+Maps of 3, 6 or 9 pixels fall into tiles of 3×3 results, 5×5 in size, with less left over: a map
+of 6×6 takes 100 multiplications and not 144, and the transformed kernels, which deep layers wait
+for, are 25/36 as large.
 
 Around the products each tile is written and read half a dozen times, for twice as many numbers
 as the map has. So where maps are large they are worked on in blocks that stay in a core's own
@@ -57,15 +57,16 @@ _BLOCK_TILES = 40
 _FEW_BLOCKS = 2
 # Kernels of more channels come from memory, and every block reads them.
 _MOST_CHANNELS = 256 * 256
-# From so many channels times filters on a product takes long to lay its second factor out, and it
-# is the kernel where there are more tiles than filters, and the tiles otherwise.
+# From so many channels times filters on a product takes long to lay its kernel out, and where there
+# are fewer tiles than filters these are laid out instead.
 _WORTH_LAYING_OUT = 40 * 1024
-# Where the polynomials are evaluated, besides at infinity, by the tile's side.
+# A tile's side.
+_SMALL, _USUAL = 5, 6
+# Where the polynomials are evaluated, besides at infinity.
 _POINTS = {
-    5: (0.0, 0.5, -1.0, 2.0),
-    6: (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0)),
+    _SMALL: (0.0, 0.5, -1.0, 2.0),
+    _USUAL: (0.0, np.sqrt(0.5), -np.sqrt(0.5), np.sqrt(2.0), -np.sqrt(2.0)),
 }
-_SMALL, _USUAL = _POINTS
 
 
 @cache
@@ -118,7 +119,10 @@ def suits_small_tiles(op: Conv, shape: Shape) -> bool:
     padding = pad_amounts(op, (height, width))
     there = window_counts((height, width), op.window, op.strides, op.dilation, padding)
     maps = (there, (height, width))
-    small, usual = (sum(_multiplications(size, op.window, m) for m in maps) for size in _POINTS)
+    small, usual = (
+        sum(_multiplications(size, op.window, counts) for counts in maps)
+        for size in (_SMALL, _USUAL)
+    )
     return small < usual
 
 
