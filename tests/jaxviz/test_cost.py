@@ -12,7 +12,16 @@ from jaxviz.cost import step_cost
 from jaxviz.model.ops import compute
 from jaxviz.model.ops.apart import branching
 from jaxviz.presets import get_preset
-from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, InputSpec, ModelSpec, Node
+from jaxviz.spec import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    DepthwiseConv,
+    InputSpec,
+    ModelSpec,
+    Node,
+    Pool,
+)
 
 UNITS = 4
 ONCE = {"strides": (1, 1), "dilation": (1, 1)}
@@ -48,6 +57,17 @@ def test_a_depthwise_convolution_is_joined_with_nothing_forward_and_back():
 
     program = jax.jit(jax.grad(step)).lower(x, kernel, matrix).compile().as_text()
     assert program.count(" call(") == 2
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+def test_a_strided_average_divides_its_gradient_once():
+    op = Pool(kind="average", window=(2, 2), strides=(2, 2), padding="valid")
+
+    def step(x):
+        return jnp.sum(jnp.tanh(compute(op, {}, jnp.sin(x), form="slices")))
+
+    program = jax.jit(jax.grad(step)).lower(jnp.ones((2, 8, 8, 32))).compile().as_text()
+    assert program.count(" call(") == 2  # the sum, and the way back
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
