@@ -127,8 +127,8 @@ def neighbour_forms(
 def branch_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
     """What is in memory where several nodes upstream of the targets read the result of one.
 
-    The gradient of all; what is a sum already, also forward: a residual block's is worked out
-    from those of all blocks before it otherwise.
+    The gradient of all; what merges several maps, also forward: a residual block's sum is worked
+    out from those of all blocks before it otherwise.
     """
     readers = _consumers(spec.upstream(targets))
     return {

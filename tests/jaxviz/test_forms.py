@@ -119,7 +119,9 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     )
 
 
-@settings(deadline=None, max_examples=16, derandomize=True)
+@settings(deadline=None, max_examples=32, derandomize=True)
+@example(3, 3, "same", "winograd", "", 8, (3, 3), 1)  # fewer tiles than filters
+@example(3, 3, "same", "winograd", ", small tiles", 8, (3, 3), 1)
 @given(
     sizes,
     sizes,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.apart import apart
+from jaxviz.model.ops.apart import branching
 from jaxviz.model.ops.conv import SLICES, shifted_sum
 from jaxviz.model.ops.elementwise import relu, relu_kept
 from jaxviz.model.ops.registry import MOVED, MOVED_DIRECT, implements
@@ -51,20 +51,8 @@ def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     ones = (1,) * len(op.window)
     kernel = jnp.ones((*op.window, x.shape[-1]), x.dtype)
     total = shifted_sum(x, kernel, op.strides, ones, padding, True)
-    return _shares(total, _counts(op, x.shape, padding))
-
-
-@jax.custom_vjp
-def _shares(total: jax.Array, counts: np.ndarray) -> jax.Array:
-    """Sums divided, with a gradient by itself: with a stride several positions read each number."""
-    return total / counts
-
-
-_by_itself = apart()(jnp.divide)
-_shares.defvjp(
-    lambda total, counts: (_shares(total, counts), counts),
-    lambda counts, cotangent: (_by_itself(cotangent, counts), None),
-)
+    # With a stride several positions read each number of the gradient, which is divided once.
+    return branching(total) / _counts(op, x.shape, padding)
 
 
 @implements(Pool, MOVED)
