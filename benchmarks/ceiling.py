@@ -24,10 +24,10 @@ from environment import CACHE, RESULTS, provenance  # noqa: E402
 
 from jaxviz.bench.rates import memory_rate, product_rate  # noqa: E402
 from jaxviz.bench.stepper import Stepper  # noqa: E402
-from jaxviz.cost import step_cost  # noqa: E402
-from jaxviz.hlo import accessed_bytes  # noqa: E402
-from jaxviz.loading import load_bundle  # noqa: E402
+from jaxviz.bundle.load import load_bundle
+from jaxviz.model.cost import step_cost
 from jaxviz.presets import get_preset  # noqa: E402
+from jaxviz.runtime.hlo import accessed_bytes
 
 
 def fractions(cell: dict[str, Any], products: float, memory: float) -> dict[str, Any]:

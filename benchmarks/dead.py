@@ -16,9 +16,9 @@ import jax
 import numpy as np
 
 import jaxviz
-from jaxviz.batch import LayerRenderer
+from jaxviz.engine.renderer import LayerRenderer
+from jaxviz.imaging.ranges import parse_range
 from jaxviz.presets import DEFAULT_PRESET, get_preset
-from jaxviz.ranges import parse_range
 from jaxviz.spec import Activation
 from jaxviz.status import Reason, UnitStatus
 

@@ -51,7 +51,7 @@ def peers_python(given: Path | None = None) -> Path:
 
 def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
     """Save some networks as `.keras` files, and as plain data for PyTorch, once."""
-    from jaxviz.loading import load_bundle
+    from jaxviz.bundle.load import load_bundle
 
     CACHE.mkdir(exist_ok=True)
     names = tuple(names)
@@ -73,7 +73,7 @@ def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
 
 def export(model: Path, folder: Path) -> None:
     """A network as JSON and arrays, which need neither Keras nor jaxviz to read."""
-    from jaxviz.loading import load_bundle
+    from jaxviz.bundle.load import load_bundle
 
     bundle = load_bundle(model)
     arrays = {f"{layer}|{n}": a for layer, some in bundle.weights.items() for n, a in some.items()}

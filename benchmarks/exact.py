@@ -23,10 +23,10 @@ sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
 from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
 
-from jaxviz.batch import LayerRenderer  # noqa: E402
-from jaxviz.loading import load_bundle  # noqa: E402
+from jaxviz.bundle.load import load_bundle
+from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model import run  # noqa: E402
-from jaxviz.model.lowerings import prepare_weights  # noqa: E402
+from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import trimmed_mean  # noqa: E402
 from jaxviz.presets import get_preset  # noqa: E402
 

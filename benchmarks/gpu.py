@@ -22,12 +22,12 @@ sys.path.insert(0, str(HERE))
 import tpu  # noqa: E402
 from cells import CELLS  # noqa: E402
 
-from jaxviz.batch import LayerRenderer  # noqa: E402
-from jaxviz.hlo import kernels, library_calls, moved_bytes, own_convolutions  # noqa: E402
-from jaxviz.loading import load_bundle  # noqa: E402
-from jaxviz.plan import needed_memory  # noqa: E402
+from jaxviz.bundle.load import load_bundle
+from jaxviz.engine.renderer import LayerRenderer
+from jaxviz.jobs.estimate import needed_memory
 from jaxviz.presets import get_preset  # noqa: E402
-from jaxviz.targets import Target, find_target  # noqa: E402
+from jaxviz.runtime.devices import Target, find_target
+from jaxviz.runtime.hlo import kernels, library_calls, moved_bytes, own_convolutions
 
 UNITS = 64
 VARIANTS = ("plain", "jaxviz", "jaxviz float32")

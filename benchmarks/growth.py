@@ -44,8 +44,8 @@ GROWING = {
 
 def point(network: str, layer: str, size: int, filters: int, steps: int) -> dict[str, float]:
     """Seconds and peak memory of some filters, in this process."""
-    from jaxviz.batch import render
-    from jaxviz.loading import load_bundle
+    from jaxviz.api import render
+    from jaxviz.bundle.load import load_bundle
 
     bundle = load_bundle(CACHE / f"{network}.keras")
     began = time.perf_counter()

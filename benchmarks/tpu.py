@@ -39,15 +39,15 @@ sys.path.insert(0, str(HERE))
 from cells import CELLS  # noqa: E402
 from environment import provenance  # noqa: E402
 
-from jaxviz.batch import LayerRenderer  # noqa: E402
-from jaxviz.bundle import Bundle  # noqa: E402
-from jaxviz.compiler import Options, compiler_options  # noqa: E402
-from jaxviz.hlo import collectives, estimated_cycles, traffic  # noqa: E402
-from jaxviz.loading import load_bundle  # noqa: E402
+from jaxviz.bundle import Bundle
+from jaxviz.bundle.load import load_bundle
+from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model import run  # noqa: E402
 from jaxviz.objectives import trimmed_mean  # noqa: E402
 from jaxviz.presets import get_preset  # noqa: E402
-from jaxviz.targets import Target, find_target, spread_units  # noqa: E402
+from jaxviz.runtime.devices import Target, find_target, spread_units
+from jaxviz.runtime.hlo import collectives, estimated_cycles, traffic
+from jaxviz.runtime.xla_options import Options, compiler_options
 
 UNITS_PER_CHIP = 128
 PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"

@@ -9,49 +9,68 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from jaxviz._util.renamed import find_old_names
+from jaxviz._util.version import __version__
 
 if TYPE_CHECKING:
+    from jaxviz import errors, figures, objectives, parameterizations, presets, transforms
+    from jaxviz.api import load, render
     from jaxviz.atlas import open_atlas
-    from jaxviz.batch import Render, render
+    from jaxviz.bundle.load import example, load_bundle
+    from jaxviz.engine.renderer import Render
     from jaxviz.errors import JaxvizError
-    from jaxviz.loading import example, load, load_bundle
+    from jaxviz.jobs.recipe import AtlasRecipe, read_recipes
+    from jaxviz.jobs.run import make_atlas
     from jaxviz.model import Model
     from jaxviz.presets import PRESETS, Preset
-    from jaxviz.run import make_atlas
 
 # Names are imported when they are first used: `jaxviz --help` must not wait for JAX.
 _HOMES = {
+    "AtlasRecipe": "jaxviz.jobs.recipe",
     "JaxvizError": "jaxviz.errors",
     "Model": "jaxviz.model",
     "PRESETS": "jaxviz.presets",
     "Preset": "jaxviz.presets",
-    "Render": "jaxviz.batch",
-    "example": "jaxviz.loading",
-    "load": "jaxviz.loading",
-    "load_bundle": "jaxviz.loading",
-    "make_atlas": "jaxviz.run",
+    "Render": "jaxviz.engine.renderer",
+    "example": "jaxviz.bundle.load",
+    "load": "jaxviz.api",
+    "load_bundle": "jaxviz.bundle.load",
+    "make_atlas": "jaxviz.jobs.run",
     "open_atlas": "jaxviz.atlas",
-    "render": "jaxviz.batch",
+    "read_recipes": "jaxviz.jobs.recipe",
+    "render": "jaxviz.api",
 }
+_MODULES = ("errors", "figures", "objectives", "parameterizations", "presets", "transforms")
 
 __all__ = [
     "PRESETS",
+    "AtlasRecipe",
     "JaxvizError",
     "Model",
     "Preset",
     "Render",
     "__version__",
+    "errors",
     "example",
+    "figures",
     "load",
     "load_bundle",
     "make_atlas",
+    "objectives",
     "open_atlas",
+    "parameterizations",
+    "presets",
+    "read_recipes",
     "render",
+    "transforms",
 ]
+
+find_old_names()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"jaxviz.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'jaxviz' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,10 +1,9 @@
-"""Shared by all tests: full matmul precision, and where the trained networks are."""
+"""Shared by all tests: full matmul precision, and the same examples every time."""
 
 import gc
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import hypothesis
 import jax
@@ -24,8 +23,6 @@ jax.config.update("jax_default_matmul_precision", "highest")
 hypothesis.settings.register_profile("jaxviz", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.load_profile("jaxviz")
 
-MODELS = Path(os.environ.get("JAXVIZ_MODELS", Path(__file__).parents[1] / "models"))
-
 
 @pytest.fixture
 def damaged_bundles() -> Iterator[None]:
@@ -41,11 +38,3 @@ def damaged_bundles() -> Iterator[None]:
         gc.collect()
     finally:
         sys.unraisablehook = kept
-
-
-def real_model(name: str) -> Path:
-    """A trained network that `scripts/fetch_models` fetched, or skip."""
-    path = MODELS / name
-    if not path.is_file():
-        pytest.skip(f"{name} is not there: scripts/fetch_models fetches it")
-    return path

@@ -6,9 +6,9 @@ from threading import Event
 import numpy as np
 from worker import Parts
 
-from jaxviz.batch import LayerRenderer
 from jaxviz.bench.stepper import Stepper, responded
-from jaxviz.loading import load_bundle
+from jaxviz.bundle.load import load_bundle
+from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.presets import get_preset
 
 

@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 
 import jaxviz
-from jaxviz.assess import Assessor
-from jaxviz.batch import LayerRenderer
+from jaxviz.engine.metrics import Assessor
+from jaxviz.engine.renderer import LayerRenderer
+from jaxviz.imaging.ranges import Units, parse_range
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import DEFAULT_PRESET, PRESETS
-from jaxviz.ranges import Units, parse_range
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from environment import peers_python  # noqa: E402

@@ -15,13 +15,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-import jaxviz
+from jaxviz._util.filenames import encode
+from jaxviz._util.version import __version__
 from jaxviz.atlas.columns import UnitStatus
-from jaxviz.atlas.curves import curve_size
 from jaxviz.atlas.files import explained, write_whole
 from jaxviz.atlas.summary import Spread
 from jaxviz.errors import AtlasError
-from jaxviz.names import encode
+from jaxviz.imaging.curves import curve_size
 
 MANIFEST_FILE = "manifest.json"
 FORMAT: Final = "jaxviz-atlas"
@@ -164,7 +164,7 @@ class Manifest(BaseModel):
 
     format: Literal["jaxviz-atlas"] = FORMAT
     schema_version: Literal[1] = SCHEMA_VERSION
-    jaxviz_version: str = jaxviz.__version__
+    jaxviz_version: str = __version__
     title: str
     created: datetime
     updated: datetime
@@ -241,7 +241,7 @@ def load_manifest(folder: Path) -> Manifest:
     if document.get("schema_version") != SCHEMA_VERSION:
         raise AtlasError(
             f"{str(file)!r} has schema version {document.get('schema_version')!r}, "
-            f"and this jaxviz ({jaxviz.__version__}) reads version {SCHEMA_VERSION}",
+            f"and this jaxviz ({__version__}) reads version {SCHEMA_VERSION}",
             hint=f"It was made by jaxviz {document.get('jaxviz_version', 'unknown')}.",
         )
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from jaxviz.aligned import aligned
+from jaxviz._util.text import aligned
 from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
 from jaxviz.status import Reason
 

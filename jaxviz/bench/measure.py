@@ -14,15 +14,15 @@ from importlib.metadata import version
 import jax
 import numpy as np
 
-from jaxviz import __version__
+from jaxviz._util.version import __version__
 from jaxviz.bench.document import BenchResult, Device, Row
 from jaxviz.bench.rates import memory_rate, product_rate
 from jaxviz.bench.stepper import States, Stepper
 from jaxviz.bundle import Bundle
-from jaxviz.cost import step_cost
-from jaxviz.hlo import accessed_bytes
-from jaxviz.precision import Dtype
+from jaxviz.engine.precision import Dtype
+from jaxviz.model.cost import step_cost
 from jaxviz.presets import Preset
+from jaxviz.runtime.hlo import accessed_bytes
 from jaxviz.transforms import size_after
 
 _REPEATS = 5

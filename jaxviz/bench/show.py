@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from jaxviz._util.text import printable
 from jaxviz.bench.document import BenchResult, Row
 from jaxviz.errors import ConfigError
-from jaxviz.names import printable
 
 
 def print_result(result: BenchResult, console: Console) -> None:

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxviz.ascent import State
-from jaxviz.batch import LayerRenderer
 from jaxviz.bundle import Bundle
-from jaxviz.compiler import Effort
-from jaxviz.keys import unit_keys
+from jaxviz.engine.ascent import State
+from jaxviz.engine.precision import Dtype
+from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model import Model
-from jaxviz.precision import Dtype
 from jaxviz.presets import Preset
+from jaxviz.runtime.keys import unit_keys
+from jaxviz.runtime.xla_options import Effort
 
 # More than anyone waits for: a unit that has stopped would count as a fast one.
 _ENDLESS = 1_000_000

@@ -10,12 +10,12 @@ Every function returns a Matplotlib `Figure`, and draws into a `fig` or `ax` of 
 from jaxviz.figures.activations import activation_maps
 from jaxviz.figures.capture import save_arrays
 from jaxviz.figures.convolution import convolution_animation, convolution_example
-from jaxviz.figures.images import Images, from_arrays, read_images
 from jaxviz.figures.maps import feature_maps
 from jaxviz.figures.pooling import pooling_example, pooling_maps
 from jaxviz.figures.style import THEMES, Theme, save
 from jaxviz.figures.swaps import swapped_activations
 from jaxviz.figures.weights import filter_weights
+from jaxviz.imaging.files import Images, from_arrays, read_images
 
 __all__ = [
     "THEMES", "Images", "Theme", "activation_maps", "convolution_animation",

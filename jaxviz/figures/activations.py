@@ -15,8 +15,8 @@ from jaxviz.figures.maps import Channels, ImagesLike, as_images, map_size, pick_
 from jaxviz.figures.rows import Block, Page, Scale, Tile, draw_page
 from jaxviz.figures.style import Theme, get_theme
 from jaxviz.model import Model
-from jaxviz.recipe import match_layers
 from jaxviz.spec import Activation, InputRange, ModelSpec, Node
+from jaxviz.spec.select import match_layers
 
 #: What people call the common ones; `swapped_activations` compares them.
 NAMED: dict[str, Activation] = {

@@ -11,13 +11,12 @@ from typing import Literal
 import jax
 import numpy as np
 
+from jaxviz._util.filenames import encode
 from jaxviz.errors import ConfigError, LayerError
-from jaxviz.figures.images import read_images
 from jaxviz.figures.style import check_output
+from jaxviz.imaging.files import read_images
 from jaxviz.model import Model
 from jaxviz.model.graph import run
-from jaxviz.names import encode
-from jaxviz.recipe import match_layers
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -28,6 +27,7 @@ from jaxviz.spec import (
     Pool,
     Scale,
 )
+from jaxviz.spec.select import match_layers
 
 Select = Literal["first", "strongest", "variance"]
 SELECTIONS = ("first", "strongest", "variance")
@@ -89,7 +89,7 @@ def save_arrays(
         layers: Names of taps.
         path: `.npz` holds one array a layer; `.zarr` is a Zarr v3 group, read and written
             batch by batch, for more images than fit in memory. In both an array is called by
-            the encoded layer name (`jaxviz.names.encode`), and `output` is the network's.
+            the encoded layer name (`jaxviz._util.filenames.encode`), and `output` is the network's.
         range_: What black and white are to the network; see `read_images`.
         size: (height, width) of image files, for a network that takes any.
         batch: Images computed at once.

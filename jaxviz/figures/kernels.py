@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxviz.errors import LayerError
 from jaxviz.model import Model
-from jaxviz.recipe import match_layers
 from jaxviz.spec import CONVOLUTIONS, ConvTranspose, DepthwiseConv, ModelSpec, Node
+from jaxviz.spec.select import match_layers
 
 #: Pixels between the kernels of a mosaic, and how large a kernel is at least drawn.
 _GAP = 3

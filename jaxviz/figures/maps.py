@@ -22,9 +22,9 @@ from jaxviz.figures.capture import (
     map_layers,
 )
 from jaxviz.figures.classes import class_bars, class_labels
-from jaxviz.figures.images import Images, from_arrays, read_images
 from jaxviz.figures.rows import Block, Page, Scale, Tile, draw_page
 from jaxviz.figures.style import Theme, get_colormap, get_theme
+from jaxviz.imaging.files import Images, from_arrays, read_images
 from jaxviz.model import Model
 from jaxviz.spec import InputRange
 

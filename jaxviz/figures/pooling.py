@@ -26,8 +26,8 @@ from jaxviz.figures.worked import (
 )
 from jaxviz.model import Model
 from jaxviz.model.ops import compute
-from jaxviz.recipe import match_layers
 from jaxviz.spec import InputRange, ModelSpec, Pool
+from jaxviz.spec.select import match_layers
 
 #: Numbers whose windows have clear winners, some of them far above the rest.
 EXAMPLE_MAP = (

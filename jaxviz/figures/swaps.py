@@ -16,10 +16,10 @@ from jaxviz.figures.activations import NAMED, activation_pairs, function_name, z
 from jaxviz.figures.canvas import Canvas, line_height, wrap
 from jaxviz.figures.capture import capture
 from jaxviz.figures.classes import class_bars, class_labels
-from jaxviz.figures.images import Images
 from jaxviz.figures.maps import Channels, ImagesLike, as_images, map_size, pick_channels
 from jaxviz.figures.rows import CAPTION, GAP, MARGIN, Scale, Side, heading
 from jaxviz.figures.style import Theme, get_theme
+from jaxviz.imaging.files import Images
 from jaxviz.model import Model, node_weights, run
 from jaxviz.model.ops import compute
 from jaxviz.spec import Activation, InputRange, Node, PRelu

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxviz.model.ops import DIRECT, compute
-from jaxviz.model.ops.apart import branching
 from jaxviz.model.ops.registry import BOTH_WAYS
+from jaxviz.runtime.noinline import branching
 from jaxviz.spec import ModelSpec, Node
 
 #: Arrays by layer and by name within the layer.
@@ -32,7 +32,7 @@ def run(
             so are the kernels, every result is.
         taps: Names of nodes or inputs.
         forms: Which form each node is computed in, by node name, and by `branches_key` what of
-            its branches is in memory (`jaxviz.model.lowerings`).
+            its branches is in memory (`jaxviz.model.dispatch`).
 
     Returns:
         {name: activations [batch, …, channels]}.

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxviz.model.channel import ChannelPlan, plan_channel, run_channel, run_whole
 from jaxviz.model.graph import Params, run
-from jaxviz.model.select import ChannelPlan, plan_channel, run_channel, run_whole
 from jaxviz.spec import Activation, ModelSpec, PRelu
 
 #: The axis that a unit's replicates are mapped over, for objectives that compare them.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jaxviz.display import Display
+from jaxviz.imaging.display import Display
 from jaxviz.objectives import Channel
-from jaxviz.optimizers import Call, OptimizerConfig
 from jaxviz.parameterizations import Fourier
+from jaxviz.presets.optimizers import Call, OptimizerConfig
 from jaxviz.presets.preset import Preset, Texture
 from jaxviz.transforms import Jitter, Scale
 

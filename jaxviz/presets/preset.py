@@ -15,12 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from jaxviz.ascent import Stop
-from jaxviz.display import Display
 from jaxviz.errors import ConfigError, nearest
+from jaxviz.imaging.display import Display
 from jaxviz.objectives import AnyObjective, Channel
-from jaxviz.optimizers import OptimizerConfig
 from jaxviz.parameterizations import AnyParameterization, Fourier, Pixel
+from jaxviz.presets.optimizers import OptimizerConfig
+from jaxviz.presets.stop import Stop
 from jaxviz.transforms import AnyTransform, Crop, Jitter, Pad, Scale
 
 #: Receptive field in pixels below which a picture's envelope rises no less: what a first layer

@@ -5,10 +5,10 @@ Where a recipe cannot be had exactly, its `about` says what differs.
 
 from __future__ import annotations
 
-from jaxviz.display import Display
+from jaxviz.imaging.display import Display
 from jaxviz.objectives import Channel, Norm, TotalVariation
-from jaxviz.optimizers import Call, OptimizerConfig
 from jaxviz.parameterizations import Fourier, Phase, Pixel
+from jaxviz.presets.optimizers import Call, OptimizerConfig
 from jaxviz.presets.preset import Preset
 from jaxviz.transforms import Blur, Box, Crop, Flip, Jitter, Noise, Pad, Rotate, Scale
 

@@ -30,7 +30,7 @@ from converters.config import parse_model
 from converters.keras_file import read
 from converters.lower import convert
 from converters.network import Network
-from jaxviz import bundle as bundles
+from jaxviz.bundle import store as bundles
 from jaxviz.errors import JaxvizError
 from jaxviz.spec import Source
 

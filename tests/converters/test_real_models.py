@@ -13,7 +13,7 @@ from PIL import Image
 import converters
 from converters.reference import load_keras
 from converters.verify import random_inputs, verify
-from tests.conftest import real_model
+from tests.support.models import real_model
 
 PHOTOGRAPHS = sorted((Path(__file__).parents[2] / "docs" / "images").glob("[ac]*.png"))
 #: The file, the number of its convolutions, and what its inputs range over.

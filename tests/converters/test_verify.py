@@ -10,8 +10,8 @@ import pytest
 
 import converters
 from converters.verify import check_probes, verify
-from jaxviz import bundle as bundles
 from jaxviz.bundle import Bundle
+from jaxviz.bundle import store as bundles
 from jaxviz.errors import ModelFileError
 
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.apart import apart
 from jaxviz.model.ops.registry import implements
 from jaxviz.model.ops.windows import (
     Ints,
@@ -22,6 +21,7 @@ from jaxviz.model.ops.windows import (
     window_counts,
     window_slice,
 )
+from jaxviz.runtime.noinline import apart
 from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv
 
 Weights = Mapping[str, jax.Array]

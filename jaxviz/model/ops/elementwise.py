@@ -197,7 +197,7 @@ _in_memory.defvjp(lambda x: (_in_memory(x), None), lambda _, cotangent: (cotange
 @implements(Activation, MOVED_DIRECT)
 @implements(BatchNorm, FOLDED)
 def nothing(op: Any, weights: Weights, x: jax.Array) -> jax.Array:
-    """What a neighbour does already (`jaxviz.model.neighbours`)."""
+    """What a neighbour does already (`jaxviz.model.fusion`)."""
     return x
 
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.apart import branching
 from jaxviz.model.ops.conv import SLICES, shifted_sum
 from jaxviz.model.ops.elementwise import relu, relu_kept
 from jaxviz.model.ops.registry import MOVED, MOVED_DIRECT, implements
@@ -23,6 +22,7 @@ from jaxviz.model.ops.windows import (
     window_counts,
     window_slice,
 )
+from jaxviz.runtime.noinline import branching
 from jaxviz.spec import GlobalPool, Pool
 
 Weights = Mapping[str, jax.Array]

@@ -2,7 +2,7 @@
 
 Every operation has the form `direct`: XLA's own, differentiable in everything, the
 reference. An operation may have other exact forms that are faster on some platform;
-`jaxviz.model.lowerings` chooses among them.
+`jaxviz.model.dispatch` chooses among them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 from jaxviz.atlas import AtlasWriter, open_atlas
 from jaxviz.errors import AtlasError
-from tests.jaxviz.atlas.synthetic import IDENTITY, RECORD, make, plan, rendered
+from tests.support.synthetic import IDENTITY, RECORD, make, plan, rendered
 
 BIG = plan(units=40, side=64)
 

@@ -15,7 +15,7 @@ import pytest
 
 from jaxviz.atlas import UnitStatus, open_atlas
 from jaxviz.errors import AtlasLockedError
-from tests.jaxviz.atlas.synthetic import make, plan, rendered
+from tests.support.synthetic import make, plan, rendered
 
 LAYERS = [plan(units=60, side=16), plan("a/B", units=21, side=16, depth=1)]
 KILLS = 8
@@ -24,7 +24,7 @@ RUN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import tensorstore
-from tests.jaxviz.atlas.synthetic import make, plan
+from tests.support.synthetic import make, plan
 layers = [plan(units=60, side=16), plan("a/B", units=21, side=16, depth=1)]
 print("ready", flush=True)
 make(sys.argv[2], layers)
@@ -132,7 +132,7 @@ def test_stopped_before_any_file(tmp_path, stop, monkeypatch):
 
 def test_a_second_process_is_told_and_a_dead_one_blocks_nobody(tmp_path):
     path = tmp_path / "a.atlas"
-    hold = "from tests.jaxviz.atlas.synthetic import *; import time; w = AtlasWriter("
+    hold = "from tests.support.synthetic import *; import time; w = AtlasWriter("
     hold += "sys.argv[2], identity=IDENTITY, record=RECORD, layers=[plan()])"
     script = f"import sys; sys.path.insert(0, sys.argv[1]); {hold}; print('held', flush=True)"
     process = subprocess.Popen(

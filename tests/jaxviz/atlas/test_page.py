@@ -19,7 +19,7 @@ from jaxviz.atlas import AtlasWriter, LayerPlan, open_atlas
 from jaxviz.atlas.columns import VALUES
 from jaxviz.atlas.page import embedded
 from jaxviz.atlas.tiles import strips_of, write_strips
-from tests.jaxviz.atlas.synthetic import make, plan, rendered
+from tests.support.synthetic import make, plan, rendered
 
 ATTACKS = [
     "</script><img src=x onerror=alert(1)>",

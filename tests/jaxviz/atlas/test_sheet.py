@@ -8,8 +8,9 @@ from PIL import Image, ImageColor
 
 from jaxviz.atlas import LayerPlan, UnitStatus
 from jaxviz.atlas.layout import layout_of
-from jaxviz.atlas.sheet import displayed, draw_sheet
-from tests.jaxviz.atlas.synthetic import make, plan, rendered
+from jaxviz.atlas.sheet import draw_sheet
+from jaxviz.imaging.display import displayed
+from tests.support.synthetic import make, plan, rendered
 
 
 def sheet_of(layer: LayerPlan, status=None) -> np.ndarray:

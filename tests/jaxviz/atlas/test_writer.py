@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jaxviz.atlas import AtlasWriter, LayerPlan, UnitStatus, manifest_schema, open_atlas
 from jaxviz.atlas.store import LayerStore
 from jaxviz.errors import AtlasError, AtlasLockedError, AtlasMismatchError, LayerError
-from tests.jaxviz.atlas.synthetic import IDENTITY, RECORD, make, plan, rendered
+from tests.support.synthetic import IDENTITY, RECORD, make, plan, rendered
 
 
 def writer(path: Path, layers=None, identity=None, **more) -> AtlasWriter:

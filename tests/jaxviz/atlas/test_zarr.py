@@ -7,7 +7,7 @@ import zarr
 
 from jaxviz.atlas import AtlasWriter, open_atlas
 from jaxviz.atlas.columns import COLUMNS
-from tests.jaxviz.atlas.synthetic import make, plan, rendered
+from tests.support.synthetic import make, plan, rendered
 
 
 def test_zarr_reads_the_hierarchy(tmp_path):

@@ -10,8 +10,8 @@ from jaxviz.figures import activation_maps, swapped_activations
 from jaxviz.figures.activations import activation_pairs, function_name
 from jaxviz.figures.style import get_theme
 from jaxviz.spec import Activation, Node, PRelu
-from tests.conftest import real_model
-from tests.jaxviz.figures.tidy import assert_tidy, chain, texts_of
+from tests.support.models import real_model
+from tests.support.tidy import assert_tidy, chain, texts_of
 
 FIRST = "convolution_number_1"
 

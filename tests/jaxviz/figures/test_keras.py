@@ -5,7 +5,7 @@ import pytest
 
 import jaxviz
 from jaxviz.figures.capture import capture, map_layers
-from tests.conftest import real_model
+from tests.support.models import real_model
 
 keras = pytest.importorskip("keras")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from jaxviz._util.filenames import encode
 from jaxviz.errors import ConfigError, JaxvizError, LayerError
 from jaxviz.figures import feature_maps, from_arrays, save
 from jaxviz.figures.canvas import Canvas
@@ -11,8 +12,7 @@ from jaxviz.figures.capture import choose_channels, save_arrays
 from jaxviz.figures.classes import class_bars, class_labels
 from jaxviz.figures.rows import Scale
 from jaxviz.figures.style import THEMES, get_theme
-from jaxviz.names import encode
-from tests.jaxviz.figures.tidy import assert_tidy, chain, texts_of
+from tests.support.tidy import assert_tidy, chain, texts_of
 
 
 def pictures(count, size=(32, 32), channels=3):

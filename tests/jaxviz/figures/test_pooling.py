@@ -13,7 +13,7 @@ from jaxviz.figures.pooling import (
 )
 from jaxviz.model import Model
 from jaxviz.spec import Pool
-from tests.jaxviz.tiny import tiny_bundle
+from tests.support.tiny import tiny_bundle
 
 IMAGES = np.random.default_rng(0).uniform(size=(2, 16, 16, 3)).astype(np.float32)
 

@@ -10,9 +10,9 @@ from jaxviz.figures import filter_weights
 from jaxviz.figures.kernels import columns_for, kernels, mosaic
 from jaxviz.model import Model
 from jaxviz.spec import Conv, ConvTranspose, DepthwiseConv, InputSpec, ModelSpec, Node
-from tests.conftest import real_model
-from tests.jaxviz.figures.tidy import assert_tidy, chain, texts_of
-from tests.jaxviz.tiny import random_weights
+from tests.support.models import real_model
+from tests.support.tidy import assert_tidy, chain, texts_of
+from tests.support.tiny import random_weights
 
 GEOMETRY = {"strides": (1, 1), "dilation": (1, 1)}
 

@@ -1,0 +1,71 @@
+"""What layers a model has, as a table for people and rows for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jaxviz._util.text import aligned
+from jaxviz.bundle import Bundle
+from jaxviz.errors import ImageSizeError
+
+
+def layer_rows(bundle: Bundle) -> list[dict[str, Any]]:
+    """One row per tap of a model, in order.
+
+    Returns:
+        Dictionaries with `name`, `op`, `shape` (without batch; null where any size goes),
+        `channels`, `parameters` and `receptive_field` (per spatial axis; null is all).
+    """
+    spec = bundle.spec
+    try:
+        shapes = spec.shapes()
+    except ImageSizeError:  # a size left open that a reshape needs
+        shapes = {}
+    rows = []
+    for node in spec.nodes:
+        shape = shapes.get(node.name)
+        used = (bundle.weights[node.layer][name] for name in node.weights.values())
+        try:
+            field = list(spec.receptive_field(node.name))
+        except (IndexError, ValueError):
+            field = []
+        rows.append(
+            {
+                "name": node.name,
+                "op": node.op.op,
+                "shape": None if shape is None else list(shape),
+                "channels": shape[-1] if shape else None,
+                "parameters": sum(math.prod(array.shape) for array in used),
+                "receptive_field": field,
+            }
+        )
+    return rows
+
+
+def layer_table(bundle: Bundle) -> str:
+    """The rows of `layer_rows` as aligned text, with the totals."""
+    rows = layer_rows(bundle)
+    lines = [("layer", "op", "output", "channels", "parameters", "sees")]
+    for row in rows:
+        lines.append(
+            (
+                row["name"],
+                row["op"],
+                "?" if row["shape"] is None else _times(row["shape"], "?"),
+                "" if row["channels"] is None else str(row["channels"]),
+                f"{row['parameters']:,}" if row["parameters"] else "",
+                _times(row["receptive_field"], "all"),
+            )
+        )
+    text = aligned(lines, left=(0, 1, 2, 5))
+    total = sum(a.size for arrays in bundle.weights.values() for a in arrays.values())
+    convolutions = len(bundle.spec.convolutions)
+    text.append(f"{len(rows)} layers, {convolutions} of them convolutions, {total:,} parameters")
+    return "\n".join(text)
+
+
+def _times(sizes: list[int | None], unknown: str) -> str:
+    if sizes and all(n is None for n in sizes) and unknown == "all":
+        return "all"
+    return "×".join(unknown if n is None else str(n) for n in sizes)

@@ -1,0 +1,258 @@
+"""The compiled form of one recipe for one layer: every stage vmapped over a chunk of units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxviz.engine.ascent import Ascent, Help, State
+from jaxviz.imaging.ranges import Units
+from jaxviz.model.graph import Params
+from jaxviz.model.leaky import leaky_forms, with_leak
+from jaxviz.objectives import Network, Objective, Seen
+from jaxviz.objectives.seen import REPLICATES
+from jaxviz.presets import Preset
+from jaxviz.runtime.devices import Target, spread_units
+from jaxviz.runtime.keys import as_key
+from jaxviz.runtime.workers import CompiledOnce
+from jaxviz.runtime.xla_options import Effort, compiler_options
+
+# A unit without a gradient stays where it is, and only its random transforms still change.
+_PATIENCE = 8
+# A TPU's memory is in tiles of 8 by 128 numbers: of the last two axes, as they lie in memory.
+_SUBLANES, _LANES = 8, 128
+
+
+class Program:
+    """Start, steps and look of a chunk; each is traced once, at its first use.
+
+    Every array has the unit as its first axis, and with several replicates those as its second.
+
+    Args:
+        network: The architecture and how it is computed.
+        layer: The layer whose units' pictures are made.
+        preset: How.
+        units: The network's input range against the preset's.
+        shape: (height, width, channels) of the picture.
+        traces: Counts compilations by stage.
+        target: The devices that units are spread over.
+        rescue: Whether units can be helped and are given up early without a gradient.
+        effort: What the compile of the step is worth.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layer: str,
+        preset: Preset,
+        units: Units,
+        shape: tuple[int, int, int],
+        traces: dict[str, int],
+        target: Target,
+        rescue: bool = False,
+        effort: Effort = "all",
+    ) -> None:
+        self.preset, self._target = preset, target
+        #: Whether units have a `Help` in their state.
+        self.helped = rescue or preset.redirect > 0
+        #: Steps after which a unit without a gradient is given up.
+        self.patience = _PATIENCE if rescue else None
+        # elsewhere units that come one by one cost more than the dead ones that make room
+        if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
+            self.patience = _patience(preset.steps)
+        if self.helped:
+            network = replace(network, forms=leaky_forms(network.spec, network.forms))
+        self._network, self._layer, self._traces = network, layer, traces
+        self._score = preset.objective.score() or preset.objective
+        #: Whether the objective is what is measured, without helps and penalties.
+        self.plain = self._score == preset.objective
+        self._common: dict[str, Any] = {
+            "parameterization": preset.parameterization,
+            "transforms": preset.transforms,
+            "keep_transformed": preset.keep_transformed,
+            "draws": preset.draws,
+            "optimizer": preset.optimizer.build(preset.steps),
+            "steps": preset.steps,
+            "stop": preset.stop,
+            "patience": self.patience,
+            "keep_best": preset.keep == "best",
+            "units": units,
+            "display": preset.display,
+            "shape": shape,
+        }
+
+        absent = None if target.present else target.devices[0]
+
+        def compiled(
+            stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
+        ) -> Any:
+            donate = (1,) if donated else ()
+            worth: Effort = "little" if rare else effort
+            options = compiler_options(target.platform, worth, absent)
+            spread = spread_units(stage, target.mesh)
+            return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
+
+        self.start: CompiledOnce = compiled(self._vmapped("start", _start), rare=True)
+        self.start_from: Callable[..., State] = compiled(self._vmapped("start", _start_from))
+        self.look: CompiledOnce = compiled(self._vmapped("look", Ascent.look), rare=True)
+        step = self._vmapped("step", Ascent.step)
+        self.step = compiled(step, donated=True)
+        compact = target.platform == "tpu"
+        self.steps = compiled(partial(_repeat, step, compact), donated=True)
+        #: (place to take from or -1, [unit]; states; states) -> the second with some of the first
+        self.move = CompiledOnce(
+            jax.jit(
+                _move,
+                out_shardings=target.split,
+                compiler_options=compiler_options(target.platform, "little", absent),
+            )
+        )
+
+    def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
+        """How units, an array of that shape, are helped by the preset itself."""
+        if not self.helped:
+            return ()
+        return Help(np.full(units, self.preset.redirect, np.float32), np.zeros(units, np.float32))
+
+    def lowered(
+        self, stage: str, params: Params, keys: Any, helps: Any, channels: Any
+    ) -> jax.stages.Lowered:
+        """One stage for arrays of which only the shapes are given.
+
+        Args:
+            stage: `start`, `step` (where steps are looped, the loop) or `look`.
+            params: The network's weights.
+            keys: [unit, 2] data of the keys of all units of the chunk.
+            helps: [unit] how they are helped.
+            channels: [unit] channel numbers.
+        """
+        if stage == "start":
+            return self.start.lower(params, keys, helps)
+        state = self.start.eval_shape(params, keys, helps)
+        state = self._target.placed(state, split=True)
+        if stage == "step" and self._target.looped:
+            count = self._target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
+            return self.steps.lower(params, state, channels, count)
+        return {"step": self.step, "look": self.look}[stage].lower(params, state, channels)
+
+    def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
+        """So many steps of every unit that is not finished.
+
+        Args:
+            params: The network's weights.
+            state: Of all units of the chunk; given up.
+            channels: [unit] channel numbers.
+            count: Steps to do.
+        """
+        # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
+        if self._target.looped:
+            # put there explicitly: nothing else is sent while steps are made
+            return self.steps(params, state, channels, jax.device_put(np.int32(count)))
+        for _ in range(count):
+            state = self.step(params, state, channels)
+        return state
+
+    def _ascent(self, params: Params) -> Ascent:
+        def measured(objective: Objective) -> Any:
+            return partial(self._value, objective, params)
+
+        objective, score = measured(self.preset.objective), measured(self._score)
+        return Ascent(objective=objective, score=score, **self._common)
+
+    def _value(
+        self,
+        objective: Objective,
+        params: Params,
+        image: jax.Array,
+        picture: jax.Array,
+        latent: Any,
+        channel: jax.Array,
+        progress: jax.Array,
+        help: Help | None,
+    ) -> jax.Array:
+        network: Network = self._network
+        behind: jax.Array | None = None
+        if help is not None:
+            leak, behind = map(jnp.asarray, help)
+            params = with_leak(network.spec, params, leak)
+        seen = Seen(network, params, image, picture, latent, self._layer, channel, progress, behind)
+        return objective.value(seen)
+
+    def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
+        def run(params: Mapping[str, Any], *arguments: Any) -> Any:
+            self._traces[name] += 1
+            one: Callable[..., Any] = partial(stage, self._ascent(params))
+            if self.preset.replicates > 1:
+                one = jax.vmap(one, axis_name=REPLICATES)
+            return jax.vmap(one)(*arguments)
+
+        return run
+
+
+def _patience(steps: int) -> int:
+    """Steps between two looks for dead units that leave few to be made for nothing at the end.
+
+    Example:
+        >>> [_patience(steps) for steps in (30, 64, 31)]
+        [6, 8, 8]
+    """
+    return min(range(_PATIENCE // 2, _PATIENCE + 1), key=lambda some: (-steps % some, -some))
+
+
+def _repeat(
+    step: Callable[..., State],
+    compact: bool,
+    params: Any,
+    state: State,
+    channels: jax.Array,
+    count: int,
+) -> State:
+    """Several steps; `compact` keeps what they hand on as it is given to them.
+
+    A TPU's convolutions want the units along its 128 lanes where an image has few channels. With
+    so many units that is how the loop keeps the latents too, and how they are handed to it. With
+    fewer they would be padded to as many: float32.
+    """
+
+    def body(_: Any, state: State) -> State:
+        state = step(params, state, channels)
+        return jax.tree.map(_compact, state) if compact else state
+
+    return jax.lax.fori_loop(0, count, body, jax.tree.map(_compact, state) if compact else state)
+
+
+def _compact(array: jax.Array) -> jax.Array:
+    from jax.experimental.layout import Layout, with_layout_constraint
+
+    if array.ndim < 2 or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        return array
+    few = [axis for axis in range(1, array.ndim) if array.shape[axis] < _SUBLANES]
+    many = [axis for axis in range(1, array.ndim) if axis not in few]
+    compact = (0, *few, *many)
+    if array.shape[0] % _LANES == 0:
+        compact = (*many[:-1], *few, *many[-1:], 0)
+    return with_layout_constraint(array, Layout(compact))
+
+
+def _start(ascent: Ascent, key: jax.Array, help: Help | tuple[()] = ()) -> State:
+    return ascent.start(as_key(key), help)
+
+
+def _start_from(
+    ascent: Ascent, raw: jax.Array, key: jax.Array, help: Help | tuple[()] = ()
+) -> State:
+    return ascent.start_from(raw, as_key(key), help)
+
+
+def _move(source: jax.Array, given: State, kept: State) -> State:
+    def choose(given: jax.Array, kept: jax.Array) -> jax.Array:
+        taken = source.reshape((-1,) + (1,) * (given.ndim - 1)) >= 0
+        return jnp.where(taken, given[jnp.maximum(source, 0)], kept)
+
+    return jax.tree.map(choose, given, kept)

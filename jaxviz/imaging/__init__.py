@@ -1,0 +1,1 @@
+"""Images: value ranges, what people are shown, and image files."""

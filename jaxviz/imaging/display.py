@@ -1,0 +1,98 @@
+"""From the optimised image to the one that people look at."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from jaxviz.imaging.curves import draw_curves
+from jaxviz.imaging.ranges import Units
+
+
+class Display(BaseModel):
+    """How a finished image is shown.
+
+    Attributes:
+        method: `standardise` gives every picture the same mean and contrast, whatever its
+            values, as the published recipe does; `range` shows the network's input range as
+            it is and clips what lies outside.
+        contrast: Standard deviation after `standardise`, where black to white is 1.
+        crop: Share of the size cut off on every side.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    method: Literal["standardise", "range"] = "range"
+    contrast: float = Field(default=0.15, gt=0)
+    crop: float = Field(default=0.0, ge=0, lt=0.5)
+
+    def margins(self, height: int, width: int) -> tuple[int, int]:
+        """Pixels cut off (above and below, left and right).
+
+        Example:
+            >>> Display(crop=25 / 180).margins(180, 64)
+            (25, 9)
+        """
+        return tuple(min(round(n * self.crop), (n - 1) // 2) for n in (height, width))  # type: ignore[return-value]
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the picture shown."""
+        down, right = self.margins(height, width)
+        return height - 2 * down, width - 2 * right
+
+    def show(self, raw: jax.Array, units: Units) -> jax.Array:
+        """Make the picture.
+
+        Args:
+            raw: [height, width, channels] in the network's units.
+            units: The network's range.
+
+        Returns:
+            float32 [height, width, channels] in [0, 1], channels as RGB.
+        """
+        image = units.to_display(raw)
+        if self.method == "standardise":
+            # The order of the published `deprocess_image`: statistics before the crop.
+            image = units.from_network(raw)
+            image = image - image.mean()
+            image = image / (image.std() + 1e-5) * self.contrast + 0.5
+        down, right = self.margins(*raw.shape[:2])
+        image = image[down : raw.shape[0] - down, right : raw.shape[1] - right]
+        return jnp.clip(image, 0.0, 1.0)
+
+
+def displayed(images: np.ndarray) -> np.ndarray:
+    """Images of any depth as something a screen can show.
+
+    A signal, of one row, becomes curves. One channel is grey and three are red, green and
+    blue. Anything else is false colour, and the sheet says so: of two channels the first is
+    orange and the second blue (equal values give grey); four or more are split, in order,
+    into three groups of nearly equal size, whose means are red, green and blue.
+
+    Args:
+        images: uint8 [unit, height, width, depth].
+
+    Returns:
+        uint8 [unit, height, width] if the depth is 1, else [unit, height, width, 3]; a signal's
+            size is `LayerPlan.tile_size`.
+
+    Example:
+        >>> displayed(np.full((1, 2, 1, 5), [10, 20, 30, 50, 70], np.uint8))[0, 0]
+        array([[15, 40, 70]], dtype=uint8)
+    """
+    depth = images.shape[-1]
+    if images.shape[1] == 1:
+        return draw_curves(images)
+    if depth == 1:
+        return images[..., 0]
+    if depth == 3:
+        return images
+    if depth == 2:
+        groups = [images[..., :1], images, images[..., 1:]]
+    else:
+        groups = np.array_split(images, 3, axis=-1)
+    means = [group.mean(-1, dtype=np.float32) for group in groups]
+    return np.rint(np.stack(means, axis=-1)).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Atlases from recipes: plan the work, do it, estimate it."""

@@ -1,0 +1,5 @@
+"""Fast exact forms of operations, one technique a file; `jaxviz.model.dispatch` chooses."""
+
+from jaxviz.model.kernels import dilated, gelu, grouped, im2col, shift_add, widened, winograd
+
+__all__ = ["dilated", "gelu", "grouped", "im2col", "shift_add", "widened", "winograd"]

@@ -1,0 +1,1 @@
+"""XLA, devices and threads; nothing here knows what a network is."""

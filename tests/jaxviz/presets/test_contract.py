@@ -1,0 +1,150 @@
+"""One contract for every objective, parameterization, transform and preset, in a whole ascent.
+
+Finite; the same key gives the same picture; no picture depends on its chunk, its order or its
+neighbours; the score rises; 1, 3 and 5 channels, odd and even sizes. What each of them computes
+is tested beside it.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxviz.engine.renderer import LayerRenderer
+from jaxviz.objectives import OBJECTIVES, Channel, Diversity
+from jaxviz.parameterizations import PARAMETERIZATIONS, Phase, Pixel
+from jaxviz.presets import PRESETS, Preset
+from jaxviz.presets.optimizers import Call, OptimizerConfig
+from jaxviz.spec import InputRange
+from jaxviz.status import UnitStatus
+from jaxviz.transforms import TRANSFORMS
+from tests.jaxviz.objectives.test_objectives import EXAMPLES as OBJECTIVE_EXAMPLES
+from tests.jaxviz.parameterizations.test_parameterizations import (
+    EXAMPLES as PARAMETERIZATION_EXAMPLES,
+)
+from tests.jaxviz.transforms.test_transforms import EXAMPLES as TRANSFORM_EXAMPLES
+from tests.support.tiny import tiny_bundle
+
+KINDS = list(itertools.product((3, 1, 5), (15, 16)))
+PLAIN = Preset(
+    name="plain",
+    units=(0.0, 1.0),
+    steps=4,
+    objective=Channel(),
+    parameterization=Pixel(middle=0.5, noise=0.1, squash="none"),
+    optimizer=OptimizerConfig(learning_rate=0.3, gradient="l2"),
+)
+#: One of each name is tried with one kind of image by default, and all with all of them in
+#: the slow suite.
+PARTS = [
+    *[(f"objective-{n}-{o.kind}", {"objective": o}) for n, o in enumerate(OBJECTIVE_EXAMPLES)],
+    ("objective-diversity", {"objective": Channel() + Diversity(), "replicates": 2}),
+    *[
+        (f"parameterization-{n}-{p.kind}", {"parameterization": p})
+        for n, p in enumerate(PARAMETERIZATION_EXAMPLES)
+    ],
+    *[(f"transform-{n}-{t.kind}", {"transforms": (t,)}) for n, t in enumerate(TRANSFORM_EXAMPLES)],
+]
+#: What does not rise by steps uphill: a picture of noise, and what has no score.
+RISES_NOT = {"noise"}
+
+
+def cases():
+    seen = set()
+    for number, (name, changes) in enumerate(PARTS):
+        new = name.split("-")[-1] not in seen
+        seen.add(name.split("-")[-1])
+        for place, kind in enumerate(KINDS):
+            first = new and place == number % len(KINDS)
+            marks = () if first else (pytest.mark.slow,)
+            yield pytest.param(changes, *kind, id=f"{name}-{kind[0]}ch-{kind[1]}px", marks=marks)
+
+
+def fitted(changes, channels, size):
+    """A part as it suits images of so many channels."""
+    objective, latent = changes.get("objective"), changes.get("parameterization")
+    if hasattr(objective, "image"):
+        image = np.random.default_rng(1).uniform(0, 1, (size, size, channels)).astype(np.float32)
+        changes = {**changes, "objective": objective.model_copy(update={"image": image})}
+    if getattr(objective, "channel", None) is not None:
+        # the one channel that it names may be closed everywhere in a network of random weights
+        before = {"layer": f"{objective.layer}/pre_activation"}
+        if getattr(objective, "position", None):
+            before["position"] = tuple(min(p, size - 1) for p in objective.position)
+        changes = {**changes, "objective": objective.model_copy(update=before)}
+    if getattr(objective, "leak", 0):  # closed units take some steps to open
+        changes = {**changes, "steps": 12}
+    if isinstance(latent, Phase) and latent.spectrum == "natural" and channels == 5:
+        latent = latent.model_copy(update={"spectrum": (1.0, 0.5, 0.2)})
+        changes = {**changes, "parameterization": latent}
+    return PLAIN.override(**changes)
+
+
+def test_everything_is_tried():
+    tried = {name.split("-")[2] for name, _ in PARTS if name.count("-") == 2} | {"diversity"}
+    arithmetic = {"sum", "scaled", "product"}
+    assert (set(OBJECTIVES) | set(PARAMETERIZATIONS) | set(TRANSFORMS)) - arithmetic <= tried
+
+
+@pytest.mark.parametrize(("changes", "channels", "size"), cases())
+def test_every_part_of_a_preset(changes, channels, size):
+    # before the activation function no unit is ever without a gradient
+    layer = "conv2" if "objective" in changes else "conv2/pre_activation"
+    check(fitted(changes, channels, size), channels, size, layer=layer)
+
+
+def check(preset, channels, size, *, layer="conv2", close=1e-3, rises=True):
+    bundle = tiny_bundle(channels=channels, range_=InputRange(low=(0.0,), high=(1.0,)))
+    units = [1, 4, 7] if preset.objective.rows() is None else [0]
+    renderer = LayerRenderer(bundle, layer, preset, size=size, chunk=min(2, len(units)))
+    whole = renderer.render_chunk(units, 0)
+    assert np.isfinite(whole.raw).all()
+    assert np.isfinite(whole.scores).all()
+    assert ((whole.images >= 0) & (whole.images <= 1)).all()
+    if rises and not any(t.kind in RISES_NOT for t in preset.transforms):
+        live = whole.status == UnitStatus.DONE
+        assert live.any()
+        assert (whole.scores >= whole.initial_scores)[live].mean() > 0.6
+    # in another order, and so with other neighbours and in other places
+    again = renderer.render_chunk(units[::-1], 0)
+    count = preset.replicates
+    turned = again.raw.reshape(-1, count, *again.raw.shape[1:])[::-1].reshape(whole.raw.shape)
+    scale = max(1.0, float(np.abs(whole.raw).max()))
+    np.testing.assert_allclose(turned / scale, whole.raw / scale, rtol=0, atol=close)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_for_other_numbers_of_channels(name, channels):
+    preset = small(PRESETS[name])
+    if isinstance(preset.parameterization, Phase) and channels == 5:
+        preset = preset.change("parameterization.spectrum=[1.0, 0.5, 0.2]")
+    check(settled(preset), channels, 41, rises=False)
+
+
+def small(preset):
+    """A preset whose windows and draws are few enough for a test."""
+    transforms = tuple(
+        t.model_copy(update={"pixels": 24}) if t.kind == "box" else t for t in preset.transforms
+    )
+    draws = min(2, preset.draws)
+    return preset.override(transforms=transforms, draws=draws, steps=3, rescue=False)
+
+
+def settled(preset):
+    """Without steps that turn on the sign of a gradient that is zero but for rounding.
+
+    Adam and its kin first divide a gradient by its own size. Where that is all rounding, two
+    chunks step in opposite directions, and by a whole radian with MACO's. Steps are short,
+    for what begins as rounding grows with them.
+    """
+    config = preset.optimizer.model_copy(
+        update={
+            "optimizer": Call(name="sgd"),
+            "learning_rate": 0.05 * (preset.units[1] - preset.units[0]),
+            "gradient": "rms",
+            "schedule": None,
+        }
+    )
+    return preset.override(optimizer=config)
