@@ -6,8 +6,8 @@
 The times are those of `steps.py`, which has to run first; both of the machine's rates are measured
 here. Only operations are counted that an image and step cannot do without (`jaxviz/cost.py`):
 convolutions and products on the path to the layer, one channel of the layer itself, forward and
-back to the image. A form that needs fewer than the plain one (Winograd's) can therefore pass
-100 %. Bytes are those the compiler says that the program moves, in cache or out of it.
+back to the image. An implementation that needs fewer (Winograd's) can therefore pass 100 %.
+ Bytes are those the compiler says that the program moves, in cache or out of it.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How near a cell's gradients are to float64: those of our forms, and of the plain network.
+"""How near a cell's gradients are to float64: those of jaxviz, and of XLA's plain network.
 
     benchmarks/exact.py [--only TEXT]... [--images N] [-o FILE.json]
 
@@ -34,13 +34,13 @@ jax.config.update("jax_enable_x64", True)
 
 
 def gradients(
-    spec: Any, weights: Any, forms: dict[str, str], layer: str, images: np.ndarray
+    spec: Any, weights: Any, implementations: dict[str, str], layer: str, images: np.ndarray
 ) -> np.ndarray:
     """[image, values] in the type of the images; image n's is that of channel n."""
     source = spec.inputs_of([layer])[0].name
 
     def score(image: jax.Array, channel: jax.Array) -> jax.Array:
-        seen = run(spec, params, {source: image[None]}, [layer], forms)[layer][0]
+        seen = run(spec, params, {source: image[None]}, [layer], implementations)[layer][0]
         return trimmed_mean(seen[..., channel], 2)
 
     params = jax.tree.map(lambda a: np.asarray(a, images.dtype), weights)
@@ -66,12 +66,12 @@ def of_cell(network: str, layer: str, size: int, count: int) -> dict[str, Any]:
     renderer = LayerRenderer(bundle, layer, get_preset("keras-io"), size=size)
     spec, count = bundle.spec, min(count, renderer.units_in_layer)
     images = np.random.default_rng(0).uniform(-0.125, 0.125, (count, *renderer.shape))
-    own = prepare_weights(spec, bundle.weights, renderer.forms, [layer])
+    own = prepare_weights(spec, bundle.weights, renderer.implementations, [layer])
     exact = gradients(spec, bundle.weights, {}, layer, images)
     there = np.linalg.norm(exact, axis=1) > 0
     narrow = images.astype(np.float32)
     plain = gradients(spec, bundle.weights, {}, layer, narrow)
-    ours = gradients(spec, own, renderer.forms, layer, narrow)
+    ours = gradients(spec, own, renderer.implementations, layer, narrow)
     return {
         "network": network,
         "layer": layer,

@@ -242,7 +242,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", action="append", default=[])
     parser.add_argument(
-        "--collectives", action="append", default=[], help="a target for jaxviz' own form alone"
+        "--collectives",
+        action="append",
+        default=[],
+        help="a target for jaxviz' own implementation alone",
     )
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument(

@@ -7,6 +7,7 @@ and an atlas on disk is opened with `open_atlas`. The command line does the rest
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from jaxviz._util.renamed import find_old_names
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from jaxviz.api import load, render
     from jaxviz.atlas import open_atlas
     from jaxviz.bundle.load import example, load_bundle
-    from jaxviz.engine.renderer import Render
+    from jaxviz.engine.renderer import RenderResult
     from jaxviz.errors import JaxvizError
     from jaxviz.jobs.recipe import AtlasRecipe, read_recipes
     from jaxviz.jobs.run import make_atlas
@@ -31,7 +32,7 @@ _HOMES = {
     "Model": "jaxviz.model",
     "PRESETS": "jaxviz.presets",
     "Preset": "jaxviz.presets",
-    "Render": "jaxviz.engine.renderer",
+    "RenderResult": "jaxviz.engine.renderer",
     "example": "jaxviz.bundle.load",
     "load": "jaxviz.api",
     "load_bundle": "jaxviz.bundle.load",
@@ -40,6 +41,8 @@ _HOMES = {
     "read_recipes": "jaxviz.jobs.recipe",
     "render": "jaxviz.api",
 }
+#: Removed in 0.3.
+_RENAMED = {"Render": "RenderResult"}
 _MODULES = ("errors", "figures", "objectives", "parameterizations", "presets", "transforms")
 
 __all__ = [
@@ -48,7 +51,7 @@ __all__ = [
     "JaxvizError",
     "Model",
     "Preset",
-    "Render",
+    "RenderResult",
     "__version__",
     "errors",
     "example",
@@ -71,6 +74,10 @@ find_old_names()
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"jaxviz.{name}")
+    if name in _RENAMED:
+        message = f"jaxviz.{name} is now jaxviz.{_RENAMED[name]}; the old name goes away in 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module 'jaxviz' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

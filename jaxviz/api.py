@@ -10,7 +10,7 @@ import numpy as np
 from jaxviz.bundle import Bundle
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.precision import AskedDtype
-from jaxviz.engine.renderer import LayerRenderer, Render
+from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.model import Model
 from jaxviz.objectives import Objective
 from jaxviz.objectives.text import parse_objective
@@ -55,7 +55,7 @@ def render(
     measure: bool = False,
     dtype: AskedDtype = "auto",
     on_progress: Callable[[int], None] | None = None,
-) -> Render:
+) -> RenderResult:
     """The picture that excites each channel of a layer most.
 
     Args:

@@ -28,7 +28,7 @@ import numpy as np
 import jaxviz
 from jaxviz.engine.metrics import Assessor
 from jaxviz.engine.renderer import LayerRenderer
-from jaxviz.imaging.ranges import Units, parse_range
+from jaxviz.imaging.ranges import ValueRange, parse_range
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import DEFAULT_PRESET, PRESETS
 
@@ -65,14 +65,14 @@ def by_torch_lucent(arguments, bundle, layer, channels):
         command = [peers_python(), script, *given, arguments.range, out]
         subprocess.run([str(word) for word in command], check=True)
         with np.load(out) as found:
-            images = np.asarray(Units(0.0, 1.0, bundle.spec.range).to_network(found["images"]))
+            images = np.asarray(ValueRange(0.0, 1.0, bundle.spec.range).to_network(found["images"]))
             return images.astype(np.float32), float(found["seconds"])
 
 
 def scores(renderer, raw, channels, spec):
     """[unit] mean activation of pictures as they are, and brought into the range."""
-    units = Units(0.0, 1.0, spec.range)
-    network = Network(spec, renderer.forms, renderer.shape)
+    units = ValueRange(0.0, 1.0, spec.range)
+    network = Network(spec, renderer.implementations, renderer.shape)
     assessor = Assessor(network, renderer._params, renderer.layer, units, 8, raw[:1])
     rows = np.arange(len(channels))
     inside = np.asarray(units.to_network(np.clip(np.asarray(units.from_network(raw)), 0, 1)))

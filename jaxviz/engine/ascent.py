@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from jaxviz.imaging.display import Display
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.parameterizations import Fourier, Phase, Pixel
 from jaxviz.presets.stop import Stop
 from jaxviz.transforms import Transform, apply_all
@@ -110,7 +110,7 @@ class Ascent:
     stop: Stop | None
     patience: int | None
     keep_best: bool
-    units: Units
+    units: ValueRange
     display: Display
     shape: tuple[int, int, int]
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
 from jaxviz.runtime.workers import CompiledOnce, lane_count, side_by_side
@@ -49,7 +49,7 @@ class Assessor:
         network: Network,
         params: Any,
         layer: str,
-        units: Units,
+        units: ValueRange,
         chunk: int,
         references: np.ndarray | None = None,
     ) -> None:
@@ -185,11 +185,11 @@ class Assessor:
 
 
 @lru_cache(maxsize=2)  # most layers of an atlas have the same
-def reference_images(shape: tuple[int, ...], units: Units, seed: int = 0) -> np.ndarray:
+def reference_images(shape: tuple[int, ...], units: ValueRange, seed: int = 0) -> np.ndarray:
     """Noise with the spectrum and colours of natural images, in the network's units.
 
     Example:
-        >>> reference_images((8, 9, 3), Units(0.0, 1.0, None)).shape
+        >>> reference_images((8, 9, 3), ValueRange(0.0, 1.0, None)).shape
         (32, 8, 9, 3)
     """
     # in NumPy: as JAX operations these few arrays would take a second to compile
@@ -208,7 +208,7 @@ def reference_images(shape: tuple[int, ...], units: Units, seed: int = 0) -> np.
     return np.asarray(units.to_network(units.low + (units.high - units.low) * values))
 
 
-def plain_images(shape: tuple[int, ...], units: Units) -> np.ndarray:
+def plain_images(shape: tuple[int, ...], units: ValueRange) -> np.ndarray:
     """Images that are not like photographs: flat, dark and light, spots, edges, in units.
 
     A network that was trained on galaxies or on strokes of a pen may fire at none of the
@@ -219,7 +219,7 @@ def plain_images(shape: tuple[int, ...], units: Units) -> np.ndarray:
         units: The network's range.
 
     Example:
-        >>> plain_images((8, 9, 3), Units(0.0, 1.0, None)).shape
+        >>> plain_images((8, 9, 3), ValueRange(0.0, 1.0, None)).shape
         (41, 8, 9, 3)
     """
     height, width, channels = shape

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.engine.metrics import reference_images
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.graph import Params
-from jaxviz.objectives import Channel, Network, Seen
+from jaxviz.objectives import Activations, Channel, Network
 
 #: What may be asked for: `auto` is the platform's choice, where that is close enough.
 AskedDtype = Literal["auto", "float32", "bfloat16"]
@@ -94,7 +94,9 @@ def narrowed(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     }
 
 
-def compare(network: Network, wide: Params, narrow: Params, layer: str, units: Units) -> Fidelity:
+def compare(
+    network: Network, wide: Params, narrow: Params, layer: str, units: ValueRange
+) -> Fidelity:
     """How near bfloat16 comes to float32, on images like natural ones.
 
     Compared are the channels' means, with a share of what goes into the activation so that
@@ -117,7 +119,7 @@ def compare(network: Network, wide: Params, narrow: Params, layer: str, units: U
         computed = replace(network, dtype=dtype)
 
         def value(params: Params, image: jax.Array, channel: jax.Array) -> jax.Array:
-            seen = Seen(computed, params, image, image, None, layer, channel)
+            seen = Activations(computed, params, image, image, None, layer, channel)
             return Channel(leak=0.1).value(seen)
 
         both = jax.vmap(jax.value_and_grad(value, argnums=1), in_axes=(None, 0, 0))

@@ -1,4 +1,4 @@
-"""The compiled form of one recipe for one layer: every stage vmapped over a chunk of units."""
+"""The compiled programs of one layer: every stage vmapped over a chunk of units."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxviz.engine.ascent import Ascent, Help, State
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.graph import Params
-from jaxviz.model.leaky import leaky_forms, with_leak
-from jaxviz.objectives import Network, Objective, Seen
-from jaxviz.objectives.seen import REPLICATES
+from jaxviz.model.leaky import leaky_implementations, with_leak
+from jaxviz.objectives import Activations, Network, Objective
+from jaxviz.objectives.activations import REPLICATES
 from jaxviz.presets import Preset
 from jaxviz.runtime.devices import Target, spread_units
 from jaxviz.runtime.keys import as_key
@@ -51,7 +51,7 @@ class Program:
         network: Network,
         layer: str,
         preset: Preset,
-        units: Units,
+        units: ValueRange,
         shape: tuple[int, int, int],
         traces: dict[str, int],
         target: Target,
@@ -67,7 +67,10 @@ class Program:
         if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
             self.patience = _patience(preset.steps)
         if self.helped:
-            network = replace(network, forms=leaky_forms(network.spec, network.forms))
+            network = replace(
+                network,
+                implementations=leaky_implementations(network.spec, network.implementations),
+            )
         self._network, self._layer, self._traces = network, layer, traces
         self._score = preset.objective.score() or preset.objective
         #: Whether the objective is what is measured, without helps and penalties.
@@ -181,7 +184,9 @@ class Program:
         if help is not None:
             leak, behind = map(jnp.asarray, help)
             params = with_leak(network.spec, params, leak)
-        seen = Seen(network, params, image, picture, latent, self._layer, channel, progress, behind)
+        seen = Activations(
+            network, params, image, picture, latent, self._layer, channel, progress, behind
+        )
         return objective.value(seen)
 
     def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:

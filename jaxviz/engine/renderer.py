@@ -24,10 +24,10 @@ from jaxviz.engine.shapes import fixed_size, image_shape, upstream_shapes
 from jaxviz.engine.slots import Finished, Slots, run_in_lanes
 from jaxviz.errors import ImageSizeError, LayerError
 from jaxviz.imaging.files import read_image
-from jaxviz.imaging.ranges import Units, known_range
+from jaxviz.imaging.ranges import ValueRange, known_range
 from jaxviz.model.channel import plan_channel
 from jaxviz.model.cost import step_cost
-from jaxviz.model.dispatch import choose_forms, known, prepare_weights
+from jaxviz.model.dispatch import choose_implementations, known, prepare_weights
 from jaxviz.objectives import Network, Neuron
 from jaxviz.presets import Preset
 from jaxviz.runtime.devices import Target, present_target
@@ -52,7 +52,7 @@ _RESCUE_STARTS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Render:
+class RenderResult:
     """The pictures of some units of one layer.
 
     Attributes:
@@ -107,7 +107,7 @@ class LayerRenderer:
             objective says otherwise.
         chunk: Units in one compiled call.
         lanes: Compiled calls at the same time, each in a thread of its own.
-        forms: The form chosen for each node.
+        implementations: The implementation chosen for each node.
         dtype: What the network is computed in.
         fidelity: How near bfloat16 comes to float32, once that has been measured.
         did_not_fit: Chunks for which the device's memory turned out to be too small.
@@ -154,7 +154,7 @@ class LayerRenderer:
         self.units_in_layer = objective.rows() or shapes[layer][-1] or 0
         platform = self.target.platform
         self.dtype: Dtype = preferred_dtype(dtype, platform)
-        self.forms = choose_forms(spec, targets, platform, shapes, self.dtype)
+        self.implementations = choose_implementations(spec, targets, platform, shapes, self.dtype)
         self.lanes = lane_count(platform)
         self.chunk = chunk or self._default_chunk(shapes)
         self._tunes = chunk is None and platform == "cpu" and tuning.allowed()
@@ -162,7 +162,7 @@ class LayerRenderer:
         self.effort: Effort | None = None
         #: Seconds that the step's compile took, where it was compiled ahead.
         self.compiling = 0.0
-        self.units = Units(*preset.units, known_range(spec))
+        self.units = ValueRange(*preset.units, known_range(spec))
         self.units.check_channels(self.shape[-1])
         self.shown_shape = (*preset.display.size(*self.shape[:2]), self.shape[2])
         self.traces = {"start": 0, "step": 0, "look": 0}
@@ -177,7 +177,11 @@ class LayerRenderer:
     @property
     def compute(self) -> dict[str, Any]:
         """How units are computed, as JSON: what a manifest keeps, for `restore`."""
-        found: dict[str, Any] = {"chunk": self.chunk, "lanes": self.lanes, "forms": self.forms}
+        found: dict[str, Any] = {
+            "chunk": self.chunk,
+            "lanes": self.lanes,
+            "forms": self.implementations,
+        }
         found |= {"dtype": self.dtype, "tuned": not self._tunes}
         if self.effort is not None:
             found["effort"] = self.effort
@@ -189,13 +193,13 @@ class LayerRenderer:
 
     def restore(self, compute: dict[str, Any]) -> None:
         """Compute units as before, or their pictures would differ in rounding."""
-        self.chunk, forms = compute["chunk"], compute["forms"]
-        if known(self.spec, forms):
-            self.forms = forms
+        self.chunk, implementations = compute["chunk"], compute["forms"]
+        if known(self.spec, implementations):
+            self.implementations = implementations
         else:
             self.notes.append(
-                f"Layer {self.layer!r} was begun by another version in forms that this one does "
-                "not have: what is left differs from it in rounding."
+                f"Layer {self.layer!r} was begun by another version with implementations that "
+                "this one does not have: the units still to make differ in rounding."
             )
         self.dtype, self.lanes = compute.get("dtype", "float32"), compute.get("lanes", 1)
         self._tunes, self.effort = not compute.get("tuned", True), compute.get("effort")
@@ -210,14 +214,16 @@ class LayerRenderer:
         """
         if self.dtype != "bfloat16" or self.fidelity is not None:
             return
-        network = replace(self._network, forms={})
+        network = replace(self._network, implementations={})
         plain = prepare_weights(self.spec, self._model.arrays(), {}, self._targets)
         wide = self.target.placed(plain, split=False)
         self.fidelity = compare(network, wide, self._params, self.layer, self.units)
         if not self.fidelity.close:
             self.dtype = "float32"
             shapes = self._check_seen(self._seen, self._targets)
-            self.forms = choose_forms(self.spec, self._targets, self.target.platform, shapes)
+            self.implementations = choose_implementations(
+                self.spec, self._targets, self.target.platform, shapes
+            )
             self.release()
             self.notes.append(
                 f"Layer {self.layer!r} is computed in float32: in bfloat16 it would be too far "
@@ -271,7 +277,7 @@ class LayerRenderer:
         seed: int,
         init: np.ndarray | None = None,
         on_units: Callable[[int], None] = lambda count: None,
-    ) -> Render:
+    ) -> RenderResult:
         """Make the pictures of some channels, `chunk` of them at a time.
 
         A unit that is finished makes room for the next; where none is left, the last is
@@ -293,7 +299,9 @@ class LayerRenderer:
         kept = self._best(starts)
         return replace(kept, measures=self._measures(kept, starts))
 
-    def _measures(self, kept: Render, starts: Sequence[Render]) -> dict[str, np.ndarray]:
+    def _measures(
+        self, kept: RenderResult, starts: Sequence[RenderResult]
+    ) -> dict[str, np.ndarray]:
         """What the kept pictures are worth, by name."""
         with np.errstate(invalid="ignore"):  # of a unit that failed
             measures = {"gain": kept.scores - kept.initial_scores}
@@ -314,7 +322,7 @@ class LayerRenderer:
         init: np.ndarray | None,
         start: int,
         on_units: Callable[[int], None],
-    ) -> Render:
+    ) -> RenderResult:
         """The pictures from one start, the dead tried again, all of them together."""
         keys = unit_keys(seed, self.layer, numbers, start)
         found = self._run(self._program(), self.chunk, numbers, keys, init, on_units=on_units)
@@ -329,7 +337,7 @@ class LayerRenderer:
                 way, numbers[units], seed, None if init is None else init[units], start
             ),
         )
-        return Render(
+        return RenderResult(
             images=found.shown,
             raw=found.raw,
             scores=found.score,
@@ -374,16 +382,16 @@ class LayerRenderer:
 
         return with_fewer_units(run, chunk, self.layer, shrunk)
 
-    def _best(self, starts: Sequence[Render]) -> Render:
+    def _best(self, starts: Sequence[RenderResult]) -> RenderResult:
         """Of each unit the picture with the highest score."""
         if len(starts) == 1:
             return starts[0]
         scores = np.stack([start.scores for start in starts])
         best = np.argmax(np.where(np.isfinite(scores), scores, -np.inf), axis=0)
-        names = [n for n in Render.__dataclass_fields__ if n != "measures"]
+        names = [n for n in RenderResult.__dataclass_fields__ if n != "measures"]
         rows = np.arange(len(best))
         chosen = {n: np.stack([getattr(s, n) for s in starts])[best, rows] for n in names}
-        return Render(**chosen, measures={})
+        return RenderResult(**chosen, measures={})
 
     @cached_property
     def _assessor(self) -> Assessor:
@@ -443,13 +451,15 @@ class LayerRenderer:
 
     @cached_property
     def _params(self) -> Any:
-        # made late, for a continued run is given the forms of the first
+        # made late, for a continued run is given the implementations of the first
         if self.target.platform == "cpu":
             keep_freed_memory()
         return self.target.placed(self._prepared(), split=False)
 
     def _prepared(self) -> Any:
-        prepared = prepare_weights(self.spec, self._model.arrays(), self.forms, self._targets)
+        prepared = prepare_weights(
+            self.spec, self._model.arrays(), self.implementations, self._targets
+        )
         return narrowed(prepared) if self.dtype == "bfloat16" else prepared
 
     def lower(self, chunk: int) -> jax.stages.Lowered:
@@ -495,8 +505,8 @@ class LayerRenderer:
 
     @property
     def _network(self) -> Network:
-        # made anew, for a continued run is given the forms of the first
-        return Network(self.spec, self.forms, self.shape, self.dtype)
+        # made anew, for a continued run is given the implementations of the first
+        return Network(self.spec, self.implementations, self.shape, self.dtype)
 
     def _program(self, *, rescue: bool = False) -> Program:
         if rescue not in self._programs:

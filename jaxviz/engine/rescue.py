@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxviz.engine.slots import Finished
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.bounds import channel_bounds
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import Preset
@@ -104,7 +104,9 @@ def retry(
     return status, reason
 
 
-def unreachable(model: Model | Bundle, network: Network, layer: str, units: Units) -> np.ndarray:
+def unreachable(
+    model: Model | Bundle, network: Network, layer: str, units: ValueRange
+) -> np.ndarray:
     """[channels]: which units no image in the input range can make fire, as far as is proven."""
     before = network.before(layer)
     if before is None:

@@ -183,7 +183,7 @@ def _memory(renderer: LayerRenderer) -> Memory:
             "layer": renderer.layer,
             "shape": renderer.shape,
             "preset": renderer.preset.model_dump(mode="json"),
-            "forms": dict(renderer.forms),
+            "forms": dict(renderer.implementations),
             "lanes": renderer.lanes,
         }
     )

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from jaxviz.imaging.curves import draw_curves
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 
 
 class Display(BaseModel):
@@ -43,7 +43,7 @@ class Display(BaseModel):
         down, right = self.margins(height, width)
         return height - 2 * down, width - 2 * right
 
-    def show(self, raw: jax.Array, units: Units) -> jax.Array:
+    def show(self, raw: jax.Array, units: ValueRange) -> jax.Array:
         """Make the picture.
 
         Args:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxviz.errors import ImageSizeError
 from jaxviz.imaging.display import displayed
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.spec import Affine, InputRange, ModelSpec
 
 #: An image is read into memory whole; this is a square of about 13,000 pixels.
@@ -115,7 +115,7 @@ def from_arrays(images: np.ndarray, names: Sequence[str] = ()) -> Images:
 def array_shown(image: np.ndarray, network: InputRange | None) -> np.ndarray:
     """An input array as uint8 [height, width, 3]; stretched to black and white if unranged."""
     if network is not None:
-        unit = np.asarray(Units(0.0, 1.0, network).to_display(image))
+        unit = np.asarray(ValueRange(0.0, 1.0, network).to_display(image))
     else:
         low, high = float(np.nanmin(image)), float(np.nanmax(image))
         inside = low >= 0 and high <= 1
@@ -213,7 +213,7 @@ def _converted(picture: Image.Image, shown: np.ndarray, channels: int) -> set[st
 
 
 def _to_network(unit: np.ndarray, network: InputRange) -> np.ndarray:
-    units = Units(0.0, 1.0, network)
+    units = ValueRange(0.0, 1.0, network)
     units.check_channels(unit.shape[-1])
     return np.asarray(units.to_network(unit), np.float32)
 

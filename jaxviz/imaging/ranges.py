@@ -83,7 +83,7 @@ def known_range(spec: ModelSpec) -> InputRange | None:
 
 
 @dataclass(frozen=True)
-class Units:
+class ValueRange:
     """Maps pictures between a preset's units and the network's.
 
     Attributes:
@@ -92,7 +92,7 @@ class Units:
         network: The network's range; None (unknown) takes the preset's units as they are.
 
     Example:
-        >>> units = Units(-1.0, 1.0, InputRange(low=(0.0,), high=(255.0,)))
+        >>> units = ValueRange(-1.0, 1.0, InputRange(low=(0.0,), high=(255.0,)))
         >>> float(units.to_network(jnp.zeros((1, 1, 3)))[0, 0, 0])
         127.5
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxviz.errors import ConfigError
 from jaxviz.imaging.files import read_image
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.parameterizations import Fourier, Phase, measured_colour, measured_spectrum
 from jaxviz.presets import Preset
 from jaxviz.spec import ModelSpec
@@ -65,7 +65,7 @@ class GivenImages:
         return self._read[size]
 
 
-def coloured(preset: Preset, references: np.ndarray, units: Units) -> Preset:
+def coloured(preset: Preset, references: np.ndarray, units: ValueRange) -> Preset:
     """The preset with the images' own colours, mean and spectrum, where it has natural ones.
 
     Args:

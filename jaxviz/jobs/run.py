@@ -20,10 +20,10 @@ from jaxviz.atlas import AtlasWriter, LayerPlan
 from jaxviz.bundle import Bundle
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.precompile import Ahead, spare_threads
-from jaxviz.engine.renderer import LayerRenderer, Render
+from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.engine.shapes import image_shape
 from jaxviz.errors import ImageSizeError
-from jaxviz.imaging.ranges import Units, known_range
+from jaxviz.imaging.ranges import ValueRange, known_range
 from jaxviz.jobs.recipe import AtlasRecipe
 from jaxviz.jobs.references import GivenImages, coloured
 from jaxviz.presets import Preset
@@ -169,7 +169,7 @@ def _renderer(
     if given is not None:
         shape = image_shape(bundle.spec, layer, preset, recipe.size)
         references = given.read((shape[0], shape[1]))
-        preset = coloured(preset, references, Units(*preset.units, known_range(bundle.spec)))
+        preset = coloured(preset, references, ValueRange(*preset.units, known_range(bundle.spec)))
     return LayerRenderer(
         bundle,
         layer,
@@ -302,7 +302,7 @@ def _finish(atlas: AtlasWriter, plan: LayerPlan, seconds: float, reporter: Repor
 
 
 def _write(
-    atlas: AtlasWriter, plan: LayerPlan, units: range, render: Render, replicates: int
+    atlas: AtlasWriter, plan: LayerPlan, units: range, render: RenderResult, replicates: int
 ) -> None:
     finite = np.nan_to_num(render.images, nan=0.0)
     atlas.write(

@@ -106,11 +106,14 @@ def _passes(node: Node, shapes: Mapping[str, Shape]) -> bool:
 
 
 def run_whole(
-    plan: ChannelPlan, params: Params, image: jax.Array, forms: Mapping[str, str] | None = None
+    plan: ChannelPlan,
+    params: Params,
+    image: jax.Array,
+    implementations: Mapping[str, str] | None = None,
 ) -> dict[str, jax.Array]:
     """What a plan needs whole, [1, …, channels] by name: the expensive part of `run_channel`."""
     source = plan.spec.inputs_of([plan.layer])[0].name
-    return run(plan.spec, params, {source: image[None]}, plan.whole, forms)
+    return run(plan.spec, params, {source: image[None]}, plan.whole, implementations)
 
 
 def run_channel(
@@ -118,7 +121,7 @@ def run_channel(
     params: Params,
     whole: Mapping[str, jax.Array],
     channel: jax.Array,
-    forms: Mapping[str, str] | None = None,
+    implementations: Mapping[str, str] | None = None,
 ) -> jax.Array:
     """One channel of a layer, for one image.
 
@@ -127,23 +130,23 @@ def run_channel(
         params: Weights by layer and name.
         whole: From `run_whole`, of one image in the model's input units.
         channel: Which channel, an integer scalar.
-        forms: Which form each node is computed in, by node name.
+        implementations: Which implementation each node is computed in, by node name.
 
     Returns:
         [*spatial]: the channel's map; a scalar for a layer without spatial axes.
     """
-    forms = forms or {}
+    implementations = implementations or {}
     single: dict[str, jax.Array] = {}
     for node in plan.single:
         weights = node_weights(node, params)
         if node.name in plan.passing:
             inputs = [single[i] if i in single else _take(whole[i], channel) for i in node.inputs]
-            form = forms.get(node.name, DIRECT)
-            result = _same_channel(node.op, weights, channel, inputs, form)
+            implementation = implementations.get(node.name, DIRECT)
+            result = _same_channel(node.op, weights, channel, inputs, implementation)
         else:
             inputs = [whole[node.inputs[0]]]
             one = _ONE_CHANNEL[type(node.op)]
-            if _reads_pooled(plan.spec, node, forms) and inputs[0].size >= _LARGE:
+            if _reads_pooled(plan.spec, node, implementations) and inputs[0].size >= _LARGE:
                 one = _conv_of_pooled
             result = one(node.op, weights, channel, *inputs)
         single[node.name] = as_narrow_as(inputs[0], result)
@@ -157,13 +160,13 @@ def _take(x: jax.Array, channel: jax.Array) -> jax.Array:
 
 
 def _same_channel(
-    op: Any, weights: Weights, channel: jax.Array, inputs: list[jax.Array], form: str
+    op: Any, weights: Weights, channel: jax.Array, inputs: list[jax.Array], implementation: str
 ) -> jax.Array:
     """Channel k of the result from channel k of the inputs."""
     if isinstance(op, DepthwiseConv):
         kernel = lax.dynamic_slice_in_dim(weights["kernel"], channel, 1, axis=-2)
         rest = {role: _take(w, channel) for role, w in weights.items() if role != "kernel"}
-        # Under vmap every unit has a kernel of its own, which only this form is fast with.
+        # Under vmap every unit has a kernel of its own, which is fast only this way.
         return depthwise_sum(op, {"kernel": kernel, **rest}, inputs[0])
     if isinstance(op, Affine):
         scale, offset = (
@@ -173,16 +176,21 @@ def _same_channel(
             for numbers in (op.scale, op.offset)
         )
         return inputs[0] * scale + offset
-    return compute(op, {role: _take(w, channel) for role, w in weights.items()}, *inputs, form=form)
+    return compute(
+        op,
+        {role: _take(w, channel) for role, w in weights.items()},
+        *inputs,
+        implementation=implementation,
+    )
 
 
-def _reads_pooled(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
+def _reads_pooled(spec: ModelSpec, node: Node, implementations: Mapping[str, str]) -> bool:
     """Whether a node is a convolution of what a pooling in slices leaves."""
     source = node.inputs[0]
     pooled = isinstance(node.op, Conv) and (
         source in spec.by_name and isinstance(spec.by_name[source].op, Pool)
     )
-    return pooled and forms.get(source) in (SLICES, MOVED)
+    return pooled and implementations.get(source) in (SLICES, MOVED)
 
 
 def _conv(

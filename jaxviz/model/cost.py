@@ -1,6 +1,6 @@
 """What a step of one unit cannot do without, counted from the architecture alone.
 
-The count is of the arithmetic that the result needs, however it is computed: a form with
+The count is of the arithmetic that the result needs, however it is computed: a implementation with
 fewer multiplications (Winograd's), or a program with more, is judged against the same number.
 """
 

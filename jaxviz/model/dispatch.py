@@ -1,6 +1,6 @@
-"""Which form each node is computed in, per platform.
+"""Which implementation each node is computed in, per platform.
 
-The same operation has several exact forms, and the fastest on a CPU is the worst on a
+The same operation has several exact implementations, and the fastest on a CPU is the worst on a
 TPU: pooling by slices is 40 times faster on a CPU than XLA's own gradient and doubles
 the memory traffic of a TPU, which bounds its speed.
 """
@@ -12,7 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxviz.errors import ConfigError
-from jaxviz.model.fusion import accelerator_forms, branch_forms, folded_weights, neighbour_forms
+from jaxviz.model.fusion import (
+    accelerator_implementations,
+    branch_implementations,
+    folded_weights,
+    fused_implementations,
+)
 from jaxviz.model.graph import branches_key, derived_key
 from jaxviz.model.kernels.dilated import DILATED, suits_dilated
 from jaxviz.model.kernels.grouped import BLOCKS, is_depthwise, is_grouped
@@ -36,22 +41,22 @@ from jaxviz.spec import BatchNorm, Conv, DepthwiseConv, LayerNorm, ModelSpec, No
 
 #: `reference` computes everything as XLA has it, for debugging.
 VARIABLE = "JAXVIZ_LOWERINGS"
-#: (operation, shape of its input) -> whether a form is exact and faster there.
+#: (operation, shape of its input) -> whether a implementation is exact and faster there.
 Rule = Callable[[Any, Shape], bool]
 
 
 class Lowering(NamedTuple):
-    """A fast form of an operation, and where it is taken.
+    """A fast implementation of an operation, and where it is taken.
 
     Attributes:
-        op: The operation; its reference form is `direct`.
-        form: Under which name it is registered (`jaxviz.model.ops.registry.implements`).
+        op: The operation; its reference implementation is `direct`.
+        implementation: Under which name it is registered (`jaxviz.model.ops.registry.implements`).
         platforms: Where it is faster.
         applies: For which settings and input shapes it is exact and faster.
     """
 
     op: type[Op]
-    form: str
+    implementation: str
     platforms: frozenset[str]
     applies: Rule
 
@@ -68,8 +73,8 @@ def _in_blocks(rule: Rule) -> Rule:
     return lambda op, shape: core_count() == lane_count("cpu") and rule(op, shape)
 
 
-#: The first that applies is taken; where none does, `direct`. Every form is compared with
-#: `direct`, values and gradients, in `tests/jaxviz/test_forms.py`, which fails for a form
+#: The first that applies is taken; where none does, `direct`. Every implementation is compared with
+#: `direct`, values and gradients, in `tests/jaxviz/test_forms.py`, which fails for a implementation
 #: here that it has no comparison for.
 LOWERINGS = (
     Lowering(Pool, SLICES, _CPU, _always),
@@ -89,24 +94,25 @@ LOWERINGS = (
 )
 
 
-def choose_forms(
+def choose_implementations(
     spec: ModelSpec,
     targets: Sequence[str],
     platform: str,
     shapes: Mapping[str, Shape],
     dtype: str = "float32",
 ) -> dict[str, str]:
-    """The form of every node upstream of the targets that has a better one than `direct`.
+    """The implementation of every node upstream of the targets that has a better one than `direct`.
 
     Args:
         spec: The architecture.
         targets: Names of nodes.
         platform: `cpu`, `gpu` or `tpu`, as `jax.default_backend()` says.
         shapes: Shape of every node upstream and of the inputs, from `ModelSpec.shapes`.
-        dtype: What is computed in; off a TPU bfloat16 stays with XLA's forms.
+        dtype: What is computed in; off a TPU bfloat16 stays with XLA's implementations.
 
     Returns:
-        {node name: form name}, and on a CPU by `branches_key` what of its branches is in memory.
+        {node name: implementation name}, and on a CPU by `branches_key` what of its branches is
+        kept in memory.
 
     Raises:
         ConfigError: If JAXVIZ_LOWERINGS is set to anything but `reference` or `fast`.
@@ -117,7 +123,7 @@ def choose_forms(
     if asked == "reference":
         return {}
     if platform == "tpu":
-        return accelerator_forms(spec, targets, shapes)
+        return accelerator_implementations(spec, targets, shapes)
     if dtype == "bfloat16":
         return {}
     there = [lowering for lowering in LOWERINGS if platform in lowering.platforms]
@@ -127,33 +133,38 @@ def choose_forms(
             if isinstance(node.op, lowering.op) and lowering.applies(
                 node.op, shapes[node.inputs[0]]
             ):
-                chosen[node.name] = lowering.form
+                chosen[node.name] = lowering.implementation
                 break
     if platform == "cpu":
-        chosen |= neighbour_forms(spec, targets, chosen) | branch_forms(spec, targets)
+        chosen |= fused_implementations(spec, targets, chosen) | branch_implementations(
+            spec, targets
+        )
     return chosen
 
 
-def known(spec: ModelSpec, forms: Mapping[str, str]) -> bool:
-    """Whether all forms that a run was begun in are still there."""
+def known(spec: ModelSpec, implementations: Mapping[str, str]) -> bool:
+    """Whether all implementations that a run was begun in are still there."""
     branches = {branches_key(node.name) for node in spec.nodes}
     return all(
-        form in (BACKWARD, BOTH_WAYS)
+        implementation in (BACKWARD, BOTH_WAYS)
         if name in branches
-        else name in spec.by_name and implemented(spec.by_name[name].op, form)
-        for name, form in forms.items()
+        else name in spec.by_name and implemented(spec.by_name[name].op, implementation)
+        for name, implementation in implementations.items()
     )
 
 
 def prepare_weights(
-    spec: ModelSpec, params: Mapping[str, Any], forms: Mapping[str, str], targets: Sequence[str]
+    spec: ModelSpec,
+    params: Mapping[str, Any],
+    implementations: Mapping[str, str],
+    targets: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    """The weights upstream of some nodes, and what the chosen forms make of them beforehand.
+    """The weights upstream of some nodes, and what implementations derive from them beforehand.
 
     Args:
         spec: The architecture.
         params: Weights by layer and name.
-        forms: From `choose_forms`.
+        implementations: From `choose_implementations`.
         targets: Names of nodes.
 
     Returns:
@@ -163,14 +174,14 @@ def prepare_weights(
     prepared: dict[str, dict[str, Any]] = {
         node.layer: dict(params[node.layer]) for node in nodes if node.layer in params
     }
-    folded = {node.inputs[0]: node for node in nodes if forms.get(node.name) == FOLDED}
+    folded = {node.inputs[0]: node for node in nodes if implementations.get(node.name) == FOLDED}
     for node in nodes:
         weights = _by_role(node, params)
         derived: dict[str, Any] = {}
         if node.name in folded:
             norm = folded[node.name]
             derived = dict(folded_weights(norm, node, weights, _by_role(norm, params)))
-        prepare = PREPARE.get((type(node.op), forms.get(node.name, "")))
+        prepare = PREPARE.get((type(node.op), implementations.get(node.name, "")))
         if prepare is not None:
             derived |= prepare(node.op, {**weights, **derived})
         if derived:

@@ -53,7 +53,7 @@ _LAID_OUT = (WINOGRAD, IN_BLOCKS, SMALL, SMALL_IN_BLOCKS)
 _FEW_CHANNELS, _FEW_BEFORE_DEPTHWISE = 64, 32
 
 
-def accelerator_forms(
+def accelerator_implementations(
     spec: ModelSpec, targets: Sequence[str], shapes: Mapping[str, Shape]
 ) -> dict[str, str]:
     """The same where what is computed costs nothing and what is in memory does.
@@ -95,15 +95,15 @@ def accelerator_forms(
     return found
 
 
-def neighbour_forms(
-    spec: ModelSpec, targets: Sequence[str], forms: Mapping[str, str]
+def fused_implementations(
+    spec: ModelSpec, targets: Sequence[str], implementations: Mapping[str, str]
 ) -> dict[str, str]:
-    """The nodes upstream of the targets whose work a neighbour can do, with their forms.
+    """The nodes upstream of the targets whose work a neighbour can do, with their implementations.
 
     Args:
         spec: The architecture.
         targets: Nodes whose values are asked for, and may be asked for before activation.
-        forms: The forms that were chosen node by node.
+        implementations: The implementations that were chosen node by node.
     """
     nodes = spec.upstream(targets)
     consumers = _consumers(nodes)
@@ -116,15 +116,15 @@ def neighbour_forms(
             if _is_maximum(node.op) and _is_plain_relu(source.op):
                 found[node.name] = found[source.name] = MOVED
         if knows_from_result(node.op) and any(
-            _reads_memory(user, forms) for user in consumers[node.name]
+            _reads_memory(user, implementations) for user in consumers[node.name]
         ):
             found[node.name] = KEPT
-        if is_gelu(node.op) and _comes_from_memory(spec, node, forms):
+        if is_gelu(node.op) and _comes_from_memory(spec, node, implementations):
             found[node.name] = INPUT_KEPT
     return found
 
 
-def branch_forms(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
+def branch_implementations(spec: ModelSpec, targets: Sequence[str]) -> dict[str, str]:
     """What is in memory where several nodes upstream of the targets read the result of one.
 
     The gradient of all; what merges several maps, also forward: a residual block's sum is worked
@@ -160,19 +160,19 @@ def _is_plain_relu(op: Any) -> bool:
     return bool(op == Activation(function="relu"))
 
 
-def _reads_memory(node: Node, forms: Mapping[str, str]) -> bool:
+def _reads_memory(node: Node, implementations: Mapping[str, str]) -> bool:
     """Whether a node's input is in memory anyway, and not fused into the node's own loop."""
-    return isinstance(node.op, (Conv, Dense)) and forms.get(node.name) not in _LAID_OUT
+    return isinstance(node.op, (Conv, Dense)) and implementations.get(node.name) not in _LAID_OUT
 
 
-def _comes_from_memory(spec: ModelSpec, node: Node, forms: Mapping[str, str]) -> bool:
+def _comes_from_memory(spec: ModelSpec, node: Node, implementations: Mapping[str, str]) -> bool:
     """Whether a node's input is a product's result but for a batch norm, and not a loop's."""
     source = spec.by_name.get(node.inputs[0])
     if source is not None and isinstance(source.op, BatchNorm):
         source = spec.by_name.get(source.inputs[0])
     if source is None or not isinstance(source.op, (Conv, Dense)):
         return False
-    return forms.get(source.name) not in (*_LAID_OUT, SLICES, BLOCKS, DILATED)
+    return implementations.get(source.name) not in (*_LAID_OUT, SLICES, BLOCKS, DILATED)
 
 
 def folded_weights(

@@ -21,7 +21,7 @@ def run(
     params: Params,
     images: Mapping[str, jax.Array],
     taps: Sequence[str],
-    forms: Mapping[str, str] | None = None,
+    implementations: Mapping[str, str] | None = None,
 ) -> dict[str, jax.Array]:
     """The results of the named nodes; nothing is computed that they do not need.
 
@@ -31,8 +31,8 @@ def run(
         images: Input tensors [batch, …, channels] by input name. Where they are bfloat16, and
             so are the kernels, every result is.
         taps: Names of nodes or inputs.
-        forms: Which form each node is computed in, by node name, and by `branches_key` what of
-            its branches is in memory (`jaxviz.model.dispatch`).
+        implementations: Implementation of each node, by node name, and by `branches_key` what
+            of its branches is kept in memory (`jaxviz.model.dispatch`).
 
     Returns:
         {name: activations [batch, …, channels]}.
@@ -40,10 +40,12 @@ def run(
     values = dict(images)
     for node in spec.upstream(taps):
         inputs = [values[name] for name in node.inputs]
-        form = (forms or {}).get(node.name, DIRECT)
-        result = compute(node.op, node_weights(node, params), *inputs, form=form)
+        implementation = (implementations or {}).get(node.name, DIRECT)
+        result = compute(
+            node.op, node_weights(node, params), *inputs, implementation=implementation
+        )
         values[node.name] = as_narrow_as(inputs[0], result)
-        branches = (forms or {}).get(branches_key(node.name))
+        branches = (implementations or {}).get(branches_key(node.name))
         if branches:
             values[node.name] = branching(values[node.name], branches == BOTH_WAYS)
     return {name: values[name] for name in taps}
@@ -55,13 +57,13 @@ def as_narrow_as(before: jax.Array, result: jax.Array) -> jax.Array:
 
 
 def node_weights(node: Node, params: Params) -> dict[str, jax.Array]:
-    """The weights of one node, by role, and those derived from them for its form."""
+    """The weights of one node, by role, and those derived from them for its implementation."""
     weights = {role: params[node.layer][name] for role, name in node.weights.items()}
     return {**weights, **params.get(derived_key(node), {})}
 
 
 def branches_key(name: str) -> str:
-    """Under what name, which no node has, forms say what of a node's branches is in memory."""
+    """Key, no node's name, under which `implementations` says what of a node's branches is kept."""
     return f"{name}\0branches"
 
 

@@ -37,11 +37,15 @@ def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax
     return y + weights[_LEAK] * (missing - jax.lax.stop_gradient(missing))
 
 
-def leaky_forms(spec: ModelSpec, forms: Mapping[str, str]) -> dict[str, str]:
-    """The same forms with every activation leaky."""
+def leaky_implementations(spec: ModelSpec, implementations: Mapping[str, str]) -> dict[str, str]:
+    """The same implementations with every activation leaky."""
     names = (node.name for node in spec.nodes if isinstance(node.op, Activation))
-    pools = {name: _ALONE[form] for name, form in forms.items() if form in _ALONE}
-    return {**forms, **pools, **dict.fromkeys(names, LEAKY)}
+    pools = {
+        name: _ALONE[implementation]
+        for name, implementation in implementations.items()
+        if implementation in _ALONE
+    }
+    return {**implementations, **pools, **dict.fromkeys(names, LEAKY)}
 
 
 def with_leak(spec: ModelSpec, params: Params, leak: jax.Array) -> Params:

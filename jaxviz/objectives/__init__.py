@@ -4,12 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from jaxviz.objectives.activations import Activations, Network
 from jaxviz.objectives.base import Objective, Product, Scaled, Sum, _Several
 from jaxviz.objectives.diversity import Diversity
 from jaxviz.objectives.given import Caricature, Inversion
 from jaxviz.objectives.neuron import Neuron
 from jaxviz.objectives.penalties import Border, LatentNorm, Norm, TotalVariation
-from jaxviz.objectives.seen import Network, Seen
 from jaxviz.objectives.units import Channel, Cosine, Direction, Layer, Logit, trimmed_mean
 
 AnyObjective = Annotated[
@@ -49,7 +49,7 @@ __all__ = [
     "Objective",
     "Product",
     "Scaled",
-    "Seen",
+    "Activations",
     "Sum",
     "TotalVariation",
     "trimmed_mean",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from jaxviz.objectives import AnyObjective
-    from jaxviz.objectives.seen import Seen
+    from jaxviz.objectives.activations import Activations
 
 
 class Objective(BaseModel):
@@ -32,7 +32,7 @@ class Objective(BaseModel):
     places: ClassVar[tuple[str, ...]] = ()
     kind: str
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The number, a scalar, for one image.
 
         Args:
@@ -110,7 +110,7 @@ class Sum(_Several):
 
     kind: Literal["sum"] = "sum"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The sum of all terms."""
         return sum((t.value(seen) for t in self.terms[1:]), self.terms[0].value(seen))
 
@@ -139,7 +139,7 @@ class Scaled(Objective):
     factor: float
     term: AnyObjective
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """Factor times the term."""
         return self.factor * self.term.value(seen)
 
@@ -185,7 +185,7 @@ class Product(_Several):
 
     kind: Literal["product"] = "product"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The product of all terms."""
         result = self.terms[0].value(seen)
         for term in self.terms[1:]:

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
+from jaxviz.objectives.activations import REPLICATES, Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.objectives.seen import REPLICATES, Seen
 
 
 class Diversity(Objective):
@@ -29,7 +29,7 @@ class Diversity(Objective):
     kind: Literal["diversity"] = "diversity"
     layer: str | None = None
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """Minus the mean cosine of this picture's Gram matrix with the other replicates'."""
         activation = seen.layer(self.layer)
         flat = activation.reshape(-1, activation.shape[-1])

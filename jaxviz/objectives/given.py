@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from jaxviz.errors import ConfigError
+from jaxviz.objectives.activations import Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.objectives.seen import Seen
 
 
 def _described(image: np.ndarray | str) -> Any:
@@ -52,7 +52,7 @@ class _OfAnImage(Objective):
             return self
         return self.model_copy(update={"image": read(self.image)})
 
-    def _both(self, seen: Seen) -> tuple[jax.Array, jax.Array]:
+    def _both(self, seen: Activations) -> tuple[jax.Array, jax.Array]:
         if isinstance(self.image, str) or self.image.shape != seen.picture.shape:
             found = self.image if isinstance(self.image, str) else self.image.shape
             raise ConfigError(
@@ -80,7 +80,7 @@ class Inversion(_OfAnImage):
 
     kind: Literal["inversion"] = "inversion"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """0 where the activations are the same, -1 where they are as far apart as from zero."""
         own, other = self._both(seen)
         distance = jnp.sum(jnp.square(own - other))
@@ -103,7 +103,7 @@ class Caricature(_OfAnImage):
     kind: Literal["caricature"] = "caricature"
     cosine: float = Field(default=1.0, ge=0)
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """Product of the activations, weighted with their cosine; the image's own scores 1."""
         own, other = self._both(seen)
         product = jnp.sum(own * other)

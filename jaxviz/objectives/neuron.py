@@ -10,8 +10,8 @@ from pydantic import NonNegativeInt
 
 from jaxviz.errors import ConfigError
 from jaxviz.model.ops.windows import same_padding
+from jaxviz.objectives.activations import Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.objectives.seen import Seen
 from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Pad, Pool, Shape
 
 
@@ -37,7 +37,7 @@ class Neuron(Objective):
     channel: NonNegativeInt | None = None
     position: tuple[NonNegativeInt, ...] | None = None
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The activation at the position."""
         layer, spec = self.layer or seen.unit_layer, seen.network.spec
         image = seen.image.shape[1:] if seen.network.line else seen.image.shape

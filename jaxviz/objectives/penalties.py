@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from pydantic import Field, PositiveInt
 
+from jaxviz.objectives.activations import Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.objectives.seen import Seen
 
 
 class Penalty(Objective):
@@ -40,7 +40,7 @@ class TotalVariation(Penalty):
     kind: Literal["total_variation"] = "total_variation"
     beta: float = Field(default=1.0, ge=1)
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The sum over all pixels and channels, over their number."""
         x = seen.picture
         down, right = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
@@ -70,7 +70,7 @@ class Norm(Penalty):
     p: float = Field(default=2.0, ge=1)
     over: Literal["mean", "size"] = "mean"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The norm over all pixels and channels, over their number's root."""
         x = seen.picture
         if self.p == 1:
@@ -91,7 +91,7 @@ class LatentNorm(Penalty):
 
     kind: Literal["latent_norm"] = "latent_norm"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over all numbers of the latent."""
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(seen.latent)]
         return sum(jnp.sum(jnp.square(leaf)) for leaf in leaves) / max(  # type: ignore[return-value]
@@ -110,7 +110,7 @@ class Border(Penalty):
     kind: Literal["border"] = "border"
     width: PositiveInt = 8
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over the frame."""
         height, width = seen.picture.shape[:2]
         rows, columns = jnp.arange(height), jnp.arange(width)

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field, NonNegativeInt, PlainSerializer
 
 from jaxviz.errors import ConfigError
+from jaxviz.objectives.activations import Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.objectives.seen import Seen
 
 
 def _numbers(given: Any) -> Any:
@@ -64,7 +64,7 @@ class Channel(Objective):
     leak: float = Field(default=0.0, ge=0, lt=1)
     stage: Literal["output", "pre_activation"] = "output"
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over all positions that count."""
         layer = self.layer or seen.unit_layer
         before = seen.network.before(layer)
@@ -79,7 +79,7 @@ class Channel(Objective):
             value = value + seen.behind * (jnp.max(inner) - value)
         return value
 
-    def _mean(self, seen: Seen, layer: str) -> jax.Array:
+    def _mean(self, seen: Activations, layer: str) -> jax.Array:
         activation = seen.channel(layer, self.channel)
         middle = trimmed_mean(activation, self.trim)
         if self.trim_until == 1 or not self.trim:
@@ -120,7 +120,7 @@ class Layer(Objective):
     kind: Literal["layer"] = "layer"
     layer: str | None = None
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over all positions and channels."""
         return jnp.mean(jnp.square(seen.layer(self.layer)))
 
@@ -152,7 +152,7 @@ class Direction(Objective):
     layer: str | None = None
     cosine: float = Field(default=0.0, ge=0)
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over all positions."""
         activation = seen.layer(self.layer)
         vector = _direction(activation, self.vector, seen)
@@ -188,7 +188,7 @@ class Cosine(Objective):
     vector: Vector
     layer: str | None = None
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The mean over all positions, between -1 and 1."""
         activation = seen.layer(self.layer)
         return jnp.mean(_cosine(activation, _direction(activation, self.vector, seen)))
@@ -222,7 +222,7 @@ class Logit(Objective):
     label: NonNegativeInt | None = None
     layer: str | None = None
 
-    def value(self, seen: Seen) -> jax.Array:
+    def value(self, seen: Activations) -> jax.Array:
         """The class's value before the output's activation."""
         layer = self.layer or seen.unit_layer
         return jnp.mean(seen.channel(seen.network.before(layer) or layer, self.label))
@@ -272,7 +272,7 @@ def _rows(vector: Any) -> int:
     return len(vector) if isinstance(vector[0], tuple) else 1
 
 
-def _direction(activation: jax.Array, vector: Any, seen: Seen) -> jax.Array:
+def _direction(activation: jax.Array, vector: Any, seen: Activations) -> jax.Array:
     numbers = jnp.asarray(vector, activation.dtype)
     if numbers.shape[-1] != activation.shape[-1]:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Fast exact forms of operations, one technique a file; `jaxviz.model.dispatch` chooses."""
+"""Fast exact implementations of operations, one technique a file."""
 
 from jaxviz.model.kernels import dilated, gelu, grouped, im2col, shift_add, widened, winograd
 

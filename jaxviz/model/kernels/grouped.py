@@ -1,6 +1,6 @@
 """Convolutions in groups of channels: each group sees its own channels alone.
 
-XLA's own form takes one group after the other through a loop that is made for large ones:
+XLA's own implementation takes one group after the other through a loop that is made for large ones:
 with 4 channels in a group it reaches 5 GF/s where the machine does 200. So neighbouring
 groups are joined, with zeros between them, to blocks of channels that are worth a call, and
 every block is an ordinary convolution. Groups of a single channel are sums of slices.
@@ -34,7 +34,7 @@ def is_depthwise(op: Conv, shape: Shape) -> bool:
 
 @implements(Conv, SLICES)
 def conv_slices(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution of single channels, in the form of a depthwise one."""
+    """Convolution of single channels, in the implementation of a depthwise one."""
     kernel = weights["kernel"]
     multiplier = op.filters // op.groups
     same = DepthwiseConv(
@@ -72,7 +72,7 @@ def _form(op: Conv) -> str:
 
 @prepares(Conv, BLOCKS)
 def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The kernels of the blocks, and what their form makes of them."""
+    """The kernels of the blocks, and what their implementation makes of them."""
     kernel = np.asarray(weights["kernel"])
     channels = kernel.shape[-2]
     one, count = _block(op, channels)
@@ -109,7 +109,7 @@ def _blocks(op: Conv, kernels: Mapping[str, jax.Array], x: jax.Array) -> jax.Arr
             for role, array in kernels.items()
             if role.startswith(f"{block} ")
         }
-        results.append(compute(one, own, part, form=_form(op)))
+        results.append(compute(one, own, part, implementation=_form(op)))
     return jnp.concatenate(results, axis=-1)
 
 

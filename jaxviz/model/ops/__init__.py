@@ -1,9 +1,9 @@
-"""The reference form of each operation in `jaxviz.spec`: one file a family, as there."""
+"""The reference implementation of each operation in `jaxviz.spec`: one file a family, as there."""
 
 from jaxviz.model.ops import conv, einsum, elementwise, layout, norm, pool
-from jaxviz.model.ops.registry import DIRECT, FORMS, PREPARE, compute, implements
+from jaxviz.model.ops.registry import DIRECT, IMPLEMENTATIONS, PREPARE, compute, implements
 
 __all__ = [
-    "DIRECT", "FORMS", "PREPARE", "compute", "conv", "einsum", "elementwise", "implements",
-    "layout", "norm", "pool",
+    "DIRECT", "IMPLEMENTATIONS", "PREPARE", "compute", "conv", "einsum", "elementwise",
+    "implements", "layout", "norm", "pool",
 ]  # fmt: skip

@@ -85,7 +85,7 @@ def depthwise_sum(
 ) -> jax.Array:
     """The same for any platform, and joined with what is around it unless `by_itself`.
 
-    Its gradient is written out as the same form: autodiff of the slices alone is slow.
+    Its gradient is written out as the same implementation: autodiff of the slices alone is slow.
     """
     kernel = weights["kernel"]
     if op.multiplier > 1:
@@ -109,8 +109,8 @@ def shifted_sum(
     `by_itself` keeps it and its gradient from being joined with what is around, on a CPU.
     """
     sizes = window_counts(x.shape[1:-1], kernel.shape[:-1], strides, dilation, padding)
-    form = _sum_by_itself if by_itself else _sum
-    return form(pad_spatial(x, padding), kernel, strides, dilation, sizes)
+    implementation = _sum_by_itself if by_itself else _sum
+    return implementation(pad_spatial(x, padding), kernel, strides, dilation, sizes)
 
 
 def _sum(x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, sizes: Ints) -> jax.Array:
@@ -146,7 +146,7 @@ def shifted_sum_backward(
     kept: tuple[jax.Array, jax.Array],
     cotangent: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradients of `shifted_sum`, and of any other form of the same sum."""
+    """The gradients of `shifted_sum`, and of any other implementation of the same sum."""
     x, kernel = kept
     window = kernel.shape[:-1]
     sizes = x.shape[1:-1]

@@ -1,7 +1,7 @@
-"""Which function computes which operation, and in which forms.
+"""Which function computes which operation, and in which implementations.
 
-Every operation has the form `direct`: XLA's own, differentiable in everything, the
-reference. An operation may have other exact forms that are faster on some platform;
+Every operation has the implementation `direct`: XLA's own, differentiable in everything, the
+reference. An operation may have other exact implementations that are faster on some platform;
 `jaxviz.model.dispatch` chooses among them.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from jaxviz.spec import Op
 
 #: (operation, weights by role, inputs [batch, …, channels]) -> result [batch, …, channels]
-Form = Callable[..., jax.Array]
-FormT = TypeVar("FormT", bound=Form)
+Implementation = Callable[..., jax.Array]
+ImplementationT = TypeVar("ImplementationT", bound=Implementation)
 
-#: (operation, weights by role) -> further weights that a form computes once beforehand.
+#: (operation, weights by role) -> further weights that a implementation computes once beforehand.
 Prepare = Callable[[Any, Mapping[str, Any]], dict[str, np.ndarray]]
 PrepareT = TypeVar("PrepareT", bound=Prepare)
 
@@ -32,7 +32,7 @@ KEPT = "result kept"
 INPUT_KEPT = "input kept"
 #: Of a ReLU, and of the maximum pooling behind it that does its work on fewer values.
 MOVED = "relu moved"
-#: The same of a pooling that XLA does, where its own form is the fast one.
+#: The same of a pooling that XLA does, where its own implementation is the fast one.
 MOVED_DIRECT = "relu moved, direct"
 #: With a gradient that is not the one autodiff finds.
 WRITTEN_OUT = "written out"
@@ -40,37 +40,39 @@ WRITTEN_OUT = "written out"
 LOWEST = "lowest around"
 #: Of the branches behind a node: the sum of their gradients in memory, or the result as well.
 BACKWARD, BOTH_WAYS = "gradient apart", "apart both ways"
-FORMS: dict[type[Op], dict[str, Form]] = {}
+IMPLEMENTATIONS: dict[type[Op], dict[str, Implementation]] = {}
 PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 
 
-def implements(op: type[Op], form: str = DIRECT) -> Callable[[FormT], FormT]:
-    """Register a function as a form of an operation."""
+def implements(
+    op: type[Op], implementation: str = DIRECT
+) -> Callable[[ImplementationT], ImplementationT]:
+    """Register a function as a implementation of an operation."""
 
-    def register(function: FormT) -> FormT:
-        FORMS.setdefault(op, {})[form] = function
+    def register(function: ImplementationT) -> ImplementationT:
+        IMPLEMENTATIONS.setdefault(op, {})[implementation] = function
         return function
 
     return register
 
 
-def prepares(op: type[Op], form: str) -> Callable[[PrepareT], PrepareT]:
-    """Register what a form of an operation makes of its weights once, before any step."""
+def prepares(op: type[Op], implementation: str) -> Callable[[PrepareT], PrepareT]:
+    """Register what a implementation of an operation makes of its weights once, before any step."""
 
     def register(function: PrepareT) -> PrepareT:
-        PREPARE[op, form] = function
+        PREPARE[op, implementation] = function
         return function
 
     return register
 
 
-def implemented(op: Op, form: str) -> bool:
-    """Whether an operation has a form of that name."""
-    return form in FORMS.get(type(op), {})
+def implemented(op: Op, implementation: str) -> bool:
+    """Whether an operation has a implementation of that name."""
+    return implementation in IMPLEMENTATIONS.get(type(op), {})
 
 
 def compute(
-    op: Any, weights: Mapping[str, jax.Array], *inputs: jax.Array, form: str = DIRECT
+    op: Any, weights: Mapping[str, jax.Array], *inputs: jax.Array, implementation: str = DIRECT
 ) -> jax.Array:
-    """The result of one operation, in the form of that name."""
-    return FORMS[type(op)][form](op, weights, *inputs)
+    """The result of one operation, in the implementation of that name."""
+    return IMPLEMENTATIONS[type(op)][implementation](op, weights, *inputs)

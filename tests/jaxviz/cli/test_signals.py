@@ -13,7 +13,7 @@ from jaxviz.imaging.curves import curve_size, draw_curves
 from jaxviz.jobs.recipe import AtlasRecipe
 from jaxviz.jobs.run import make_atlas
 from jaxviz.model import Model
-from jaxviz.objectives import Network, Neuron, Seen, TotalVariation
+from jaxviz.objectives import Activations, Network, Neuron, TotalVariation
 from jaxviz.spec import InputRange
 from tests.support.tiny import signal_bundle
 
@@ -53,7 +53,7 @@ def evaluate(bundle, objective, signal):
     params = {k: {n: jnp.asarray(w) for n, w in v.items()} for k, v in bundle.weights.items()}
     network = Network(bundle.spec, {}, (1, 64, 2))
     image = signal[None]
-    return objective.value(Seen(network, params, image, image, image, "conv2", jnp.int32(3)))
+    return objective.value(Activations(network, params, image, image, image, "conv2", jnp.int32(3)))
 
 
 @pytest.mark.parametrize("place", [0, 7, 31])

@@ -8,7 +8,7 @@ import pytest
 import jaxviz
 from jaxviz.engine import precision
 from jaxviz.engine.precision import Fidelity, compare, narrowed
-from jaxviz.imaging.ranges import Units
+from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import Network
 from tests.support.rounding import as_on_a_tpu
@@ -32,7 +32,7 @@ def tpu(monkeypatch):
 def found(bundle, layer):
     wide = prepare_weights(bundle.spec, bundle.weights, {}, [layer])
     network = Network(bundle.spec, {}, (SIDE, SIDE, 3))
-    return compare(network, wide, narrowed(wide), layer, Units(0.0, 1.0, None))
+    return compare(network, wide, narrowed(wide), layer, ValueRange(0.0, 1.0, None))
 
 
 def test_products_are_rounded_but_for_the_highest_precision(tpu):

@@ -9,7 +9,7 @@ import jaxviz
 from jaxviz.engine.precision import fidelity, narrowed, preferred_dtype
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model.dispatch import prepare_weights
-from jaxviz.objectives import Network, Seen
+from jaxviz.objectives import Activations, Network
 from jaxviz.presets import get_preset
 from tests.support.tiny import tiny_bundle
 
@@ -28,7 +28,7 @@ def slopes(bundle, layer, dtype, images):
     network = Network(bundle.spec, {}, images.shape[1:], dtype)
 
     def value(image, channel):
-        seen = Seen(network, params, image, image, None, layer, channel)
+        seen = Activations(network, params, image, image, None, layer, channel)
         return jnp.mean(seen.channel()) + jnp.mean(seen.layer())
 
     both = jax.vmap(jax.value_and_grad(value))(images, jnp.arange(len(images)))

@@ -159,10 +159,10 @@ def test_measures_against_numpy(bundle):
     np.testing.assert_allclose(result.measures["gain"], result.scores - result.initial_scores)
     assert ((result.measures["quantile"] >= 0) & (result.measures["quantile"] <= 1)).all()
     from jaxviz.engine.metrics import reference_images
-    from jaxviz.imaging.ranges import Units
+    from jaxviz.imaging.ranges import ValueRange
 
     model = jaxviz.Model(bundle)
-    references = reference_images((16, 16, 3), Units(0.0, 1.0, bundle.spec.range))
+    references = reference_images((16, 16, 3), ValueRange(0.0, 1.0, bundle.spec.range))
     means = lambda x: np.asarray(model(x, taps=("conv2",))[1]["conv2"]).mean(axis=(1, 2))  # noqa: E731
     base, found = means(references), means(result.raw)
     spread = np.maximum(base.std(0), 0.1 * base.std(0).mean() + 1e-6)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from jaxviz.errors import ConfigError, ImageSizeError
 from jaxviz.imaging.files import read_image
-from jaxviz.imaging.ranges import PREPROCESS, Units
+from jaxviz.imaging.ranges import PREPROCESS, ValueRange
 from jaxviz.jobs.references import GivenImages, coloured, measured_decay
 from jaxviz.presets import PRESETS
 from jaxviz.spec import InputRange
@@ -54,7 +54,7 @@ def test_a_preset_takes_colours_mean_and_spectrum():
     smooth = (smooth - smooth.mean(axis=(1, 2), keepdims=True)) / smooth.std()
     images = np.array([0.2, 0.3, 0.1]) + smooth @ mixing.T
     caffe = PREPROCESS["caffe"]  # channels the other way round, and centred
-    units = Units(0.0, 1.0, caffe)
+    units = ValueRange(0.0, 1.0, caffe)
     found = coloured(ROBUST, np.asarray(units.to_network(images)), units).parameterization
     np.testing.assert_allclose(found.centre, [0.2, 0.3, 0.1], atol=0.01)
     root = np.array(found.colour)
@@ -68,8 +68,8 @@ def test_a_preset_takes_colours_mean_and_spectrum():
         np.clip(images[0], 1e-4, 1 - 1e-4),
         atol=2e-3,
     )
-    assert coloured(PRESETS["keras-io"], images, Units(-1.0, 1.0, None)) == PRESETS["keras-io"]
-    maco = coloured(PRESETS["maco"], images, Units(0.0, 1.0, None)).parameterization
+    assert coloured(PRESETS["keras-io"], images, ValueRange(-1.0, 1.0, None)) == PRESETS["keras-io"]
+    maco = coloured(PRESETS["maco"], images, ValueRange(0.0, 1.0, None)).parameterization
     assert len(maco.spectrum) == 64
 
 

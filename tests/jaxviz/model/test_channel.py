@@ -7,7 +7,7 @@ import pytest
 
 from jaxviz.model import run
 from jaxviz.model.channel import plan_channel, run_channel, run_whole
-from jaxviz.model.dispatch import choose_forms, prepare_weights
+from jaxviz.model.dispatch import choose_implementations, prepare_weights
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -97,12 +97,15 @@ def test_values_and_gradients(layer, platform, monkeypatch):
     images = rng.normal(size=(2, *SPEC.inputs[0].shape)).astype(np.float32)
     channels = jnp.array([1, SHAPES[layer][-1] - 1])
     cotangent = rng.normal(size=SHAPES[layer][:-1]).astype(np.float32)
-    plan, forms = plan_channel(SPEC, layer, SHAPES), choose_forms(SPEC, [layer], platform, SHAPES)
-    weights = prepare_weights(SPEC, WEIGHTS, forms, [layer])
+    plan, implementations = (
+        plan_channel(SPEC, layer, SHAPES),
+        choose_implementations(SPEC, [layer], platform, SHAPES),
+    )
+    weights = prepare_weights(SPEC, WEIGHTS, implementations, [layer])
 
     def alone(image, channel):
-        whole = run_whole(plan, weights, image, forms)
-        return jnp.vdot(run_channel(plan, weights, whole, channel, forms), cotangent)
+        whole = run_whole(plan, weights, image, implementations)
+        return jnp.vdot(run_channel(plan, weights, whole, channel, implementations), cotangent)
 
     def from_whole(image, channel):
         whole = run(SPEC, WEIGHTS, {"image": image[None]}, [layer])[layer][0]

@@ -45,13 +45,13 @@ def test_a_step_costs_no_more_than_it_did(layer, flops, megabytes):
     assert found[1] <= 1.02 * megabytes, found
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the implementation is a CPU's")
 def test_a_depthwise_convolution_is_joined_with_nothing_forward_and_back():
     op = DepthwiseConv(window=(7, 7), padding="same", bias=False, **ONCE)
     x, kernel, matrix = jnp.ones((2, 9, 8, 32)), jnp.ones((7, 7, 32, 1)), jnp.ones((32, 64))
 
     def step(x, kernel, matrix):
-        y = compute(op, {"kernel": kernel}, x, form="slices")
+        y = compute(op, {"kernel": kernel}, x, implementation="slices")
         gate = jnp.mean(jax.nn.silu(y), (1, 2), keepdims=True)
         return jnp.sum(jnp.square((jax.nn.silu(y) * gate) @ matrix))
 
@@ -59,18 +59,18 @@ def test_a_depthwise_convolution_is_joined_with_nothing_forward_and_back():
     assert program.count(" call(") == 2
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the implementation is a CPU's")
 def test_a_strided_average_divides_its_gradient_once():
     op = Pool(kind="average", window=(2, 2), strides=(2, 2), padding="valid")
 
     def step(x):
-        return jnp.sum(jnp.tanh(compute(op, {}, jnp.sin(x), form="slices")))
+        return jnp.sum(jnp.tanh(compute(op, {}, jnp.sin(x), implementation="slices")))
 
     program = jax.jit(jax.grad(step)).lower(jnp.ones((2, 8, 8, 32))).compile().as_text()
     assert program.count(" call(") == 2  # the sum, and the way back
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the form is a CPU's")
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the implementation is a CPU's")
 def test_the_sum_of_a_maps_gradients_is_worked_out_once():
     def step(image, matrices, forward):
         x = image

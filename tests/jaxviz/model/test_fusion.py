@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxviz.model import run
-from jaxviz.model.dispatch import choose_forms, known, prepare_weights
+from jaxviz.model.dispatch import choose_implementations, known, prepare_weights
 from jaxviz.model.graph import branches_key
-from jaxviz.model.leaky import leaky_forms
+from jaxviz.model.leaky import leaky_implementations
 from jaxviz.spec import (
     Activation,
     BatchNorm,
@@ -82,40 +82,44 @@ SPEC = ModelSpec(
 
 
 def forms_for(*targets):
-    return choose_forms(SPEC, targets, "cpu", SPEC.shapes())
+    return choose_implementations(SPEC, targets, "cpu", SPEC.shapes())
 
 
 def test_who_does_what():
-    forms = forms_for("both", "second_pool")
-    assert {name for name, form in forms.items() if form == "folded"} == {
-        name for name in SPEC.layer_names if name.endswith("_norm")
-    }
-    assert {name for name, form in forms.items() if form == "relu moved"} == {"first_relu", "pool"}
-    assert {n for n, form in forms.items() if form == "result kept"} == {
+    implementations = forms_for("both", "second_pool")
+    assert {
+        name for name, implementation in implementations.items() if implementation == "folded"
+    } == {name for name in SPEC.layer_names if name.endswith("_norm")}
+    assert {
+        name for name, implementation in implementations.items() if implementation == "relu moved"
+    } == {"first_relu", "pool"}
+    assert {
+        n for n, implementation in implementations.items() if implementation == "result kept"
+    } == {
         "depthwise_relu",
         "sum_relu",
     }
 
 
 def test_what_several_read_has_its_gradient_in_memory():
-    forms = forms_for("both", "second_pool")
-    assert forms[branches_key("pool")] == "gradient apart"
-    assert forms[branches_key("sum_relu")] == "gradient apart"
-    assert forms[branches_key("last_norm")] == "gradient apart"
-    assert branches_key("sum") not in forms  # which "sum_relu" alone reads
+    implementations = forms_for("both", "second_pool")
+    assert implementations[branches_key("pool")] == "gradient apart"
+    assert implementations[branches_key("sum_relu")] == "gradient apart"
+    assert implementations[branches_key("last_norm")] == "gradient apart"
+    assert branches_key("sum") not in implementations  # which "sum_relu" alone reads
     twice = SPEC.model_copy(
         update={"nodes": (*SPEC.nodes, node("again", Merge(kind="add"), "sum", "sum_relu"))}
     )
-    forms = choose_forms(twice, ("again",), "cpu", twice.shapes())
-    assert forms[branches_key("sum")] == "apart both ways"
+    implementations = choose_implementations(twice, ("again",), "cpu", twice.shapes())
+    assert implementations[branches_key("sum")] == "apart both ways"
 
 
 def test_forms_that_are_gone_are_known_as_such():
-    forms = forms_for("both", "second_pool")
-    assert known(SPEC, forms)
-    assert not known(SPEC, {**forms, "sum": "somehow"})
-    assert not known(SPEC, {**forms, branches_key("sum"): "somehow"})
-    assert not known(SPEC, {**forms, "no such node": "direct"})
+    implementations = forms_for("both", "second_pool")
+    assert known(SPEC, implementations)
+    assert not known(SPEC, {**implementations, "sum": "somehow"})
+    assert not known(SPEC, {**implementations, branches_key("sum"): "somehow"})
+    assert not known(SPEC, {**implementations, "no such node": "direct"})
 
 
 def test_what_somebody_else_sees_is_left_alone():
@@ -131,20 +135,20 @@ def test_values_and_gradients(target):
         # inputs that open, close and saturate every kind of ReLU
         image = jnp.asarray(4 * draw.normal(size=(2, *SPEC.inputs[0].shape)))
         weights = jax.tree.map(lambda w: np.asarray(w, np.float64), random_weights(SPEC))
-        forms = forms_for(target)
-        prepared = prepare_weights(SPEC, weights, forms, [target])
+        implementations = forms_for(target)
+        prepared = prepare_weights(SPEC, weights, implementations, [target])
 
-        def value(image, weights, forms):
-            return run(SPEC, weights, {"image": image}, [target], forms)[target]
+        def value(image, weights, implementations):
+            return run(SPEC, weights, {"image": image}, [target], implementations)[target]
 
         expected, expected_vjp = jax.vjp(lambda x: value(x, weights, {}), image)
-        found, found_vjp = jax.vjp(lambda x: value(x, prepared, forms), image)
+        found, found_vjp = jax.vjp(lambda x: value(x, prepared, implementations), image)
         np.testing.assert_allclose(found, expected, atol=1e-10)
         cotangent = jnp.asarray(draw.normal(size=expected.shape))
         np.testing.assert_allclose(found_vjp(cotangent)[0], expected_vjp(cotangent)[0], atol=1e-10)
 
 
 def test_leaky_relus_stand_where_they_were():
-    forms = leaky_forms(SPEC, forms_for("both"))
-    assert forms["pool"] == "slices"
-    assert forms["first_relu"] == forms["depthwise_relu"] == "leaky"
+    implementations = leaky_implementations(SPEC, forms_for("both"))
+    assert implementations["pool"] == "slices"
+    assert implementations["first_relu"] == implementations["depthwise_relu"] == "leaky"

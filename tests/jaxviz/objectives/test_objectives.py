@@ -11,6 +11,7 @@ from jaxviz.model import Model
 from jaxviz.model.graph import run
 from jaxviz.objectives import (
     OBJECTIVES,
+    Activations,
     Border,
     Caricature,
     Channel,
@@ -24,11 +25,10 @@ from jaxviz.objectives import (
     Network,
     Neuron,
     Norm,
-    Seen,
     TotalVariation,
 )
+from jaxviz.objectives.activations import REPLICATES
 from jaxviz.objectives.neuron import receptive_field
-from jaxviz.objectives.seen import REPLICATES
 from jaxviz.objectives.text import objective_names, objective_table, parse_objective
 from jaxviz.parameterizations import Pixel
 from jaxviz.presets import Preset
@@ -83,7 +83,9 @@ def activations(bundle, picture):
 def evaluate(bundle, objective, image, channel=3, layer="conv2"):
     params = {k: {n: jnp.asarray(w) for n, w in v.items()} for k, v in bundle.weights.items()}
     network = Network(bundle.spec, {}, (16, 16, 3))
-    return objective.value(Seen(network, params, image, image, image, layer, jnp.int32(channel)))
+    return objective.value(
+        Activations(network, params, image, image, image, layer, jnp.int32(channel))
+    )
 
 
 def test_every_objective_has_an_example():
@@ -358,7 +360,7 @@ def test_the_border_of_a_map_counts_late_in_the_ascent(bundle, picture, activati
     network, own = Network(bundle.spec, {}, (16, 16, 3)), activations["conv2"][..., 3]
     objective = Channel(trim=2, trim_until=0.5)
     for progress, expected in ((0.0, own[2:-2, 2:-2]), (0.4, own[2:-2, 2:-2]), (0.6, own)):
-        seen = Seen(
+        seen = Activations(
             network, params, picture, picture, picture, "conv2", jnp.int32(3), progress=progress
         )
         np.testing.assert_allclose(objective.value(seen), expected.mean(), **CLOSE)
@@ -372,7 +374,7 @@ def test_a_neuron_costs_its_receptive_field(bundle):
         network = Network(bundle.spec, {}, (96, 96, 3))
 
         def value(x):
-            seen = Seen(network, params, x, x, x, "conv2", jnp.int32(3))
+            seen = Activations(network, params, x, x, x, "conv2", jnp.int32(3))
             return objective.value(seen)
 
         lowered = jax.jit(jax.grad(value)).lower(np.zeros((96, 96, 3), np.float32))

@@ -70,7 +70,7 @@ def test_units_are_spread_over_devices_without_exchange():
 
 @pytest.fixture
 def looped():
-    """The CPU, but with XLA's forms and one loop over all steps, as on an accelerator."""
+    """The CPU, but with XLA's implementations and one loop over all steps, as on an accelerator."""
     return replace(present_target(), platform="gpu")
 
 

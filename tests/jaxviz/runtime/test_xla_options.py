@@ -43,10 +43,10 @@ def test_small_layers_are_compiled_with_less_effort_and_go_on_so():
 
 def test_a_layer_begun_in_forms_that_are_gone_goes_on_in_those_that_are_there():
     first, second = renderer(), renderer()
-    gone = {name: "of another version" for name in first.forms}
+    gone = {name: "of another version" for name in first.implementations}
     second.restore({**first.compute, "forms": gone})
     assert gone
-    assert second.forms == first.forms
+    assert second.implementations == first.implementations
     assert "differs from it in rounding" in second.notes[0]
 
 

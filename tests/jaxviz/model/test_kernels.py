@@ -1,4 +1,4 @@
-"""Every fast form of every operation equals XLA's own: values and gradients, in float64."""
+"""Every fast implementation of an operation equals XLA's own: values and gradients, in float64."""
 
 from functools import partial
 from unittest.mock import patch
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxviz.errors import ConfigError
-from jaxviz.model.dispatch import LOWERINGS, choose_forms
+from jaxviz.model.dispatch import LOWERINGS, choose_implementations
 from jaxviz.model.kernels import winograd
 from jaxviz.model.kernels.shift_add import SUMMED, suits_summed
 from jaxviz.model.kernels.winograd import block_of, suits_small_tiles
@@ -34,21 +34,23 @@ def _float64():
         yield
 
 
-def assert_forms_equal(op: Op, weights: dict[str, np.ndarray], shape: tuple[int, ...], form: str):
-    """The form gives the same result and the same gradient to its input as `direct`."""
+def assert_equal_to_reference(
+    op: Op, weights: dict[str, np.ndarray], shape: tuple[int, ...], implementation: str
+):
+    """The implementation gives the same result and the same gradient to its input as `direct`."""
     draw = np.random.default_rng(0)
     x = jnp.asarray(draw.normal(size=shape))
     arrays = {role: jnp.asarray(array) for role, array in weights.items()}
     result = jax.eval_shape(partial(compute, op), arrays, x)
     cotangent = jnp.asarray(draw.normal(size=result.shape))
 
-    @partial(jax.jit, static_argnames="form")
-    def forward_and_back(arrays, x, cotangent, form):
-        y, back = jax.vjp(lambda x: compute(op, arrays, x, form=form), x)
+    @partial(jax.jit, static_argnames="implementation")
+    def forward_and_back(arrays, x, cotangent, implementation):
+        y, back = jax.vjp(lambda x: compute(op, arrays, x, implementation=implementation), x)
         return y, back(cotangent)[0]
 
     expected, expected_gradient = forward_and_back(arrays, x, cotangent, "direct")
-    found, found_gradient = forward_and_back(arrays, x, cotangent, form)
+    found, found_gradient = forward_and_back(arrays, x, cotangent, implementation)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=EXACT)
     np.testing.assert_allclose(found_gradient, expected_gradient, atol=EXACT)
@@ -66,7 +68,7 @@ def test_pool(kind, height, width, high, wide, down, across, padding):
     if isinstance(padding, tuple) and (high < 2 or wide < 3):
         return  # a window of padding alone has no maximum and no mean
     op = Pool(kind=kind, window=(high, wide), strides=(down, across), padding=padding)
-    assert_forms_equal(op, {}, (2, height, width, 3), "slices")
+    assert_equal_to_reference(op, {}, (2, height, width, 3), "slices")
 
 
 @settings(deadline=None, max_examples=12, derandomize=True)
@@ -90,7 +92,7 @@ def test_depthwise(height, width, high, wide, down, across, padding, dilation, m
         "bias": draw.normal(size=3 * multiplier),
     }
     with patch.object(conv, "_WORTH_A_PASS", least):  # by itself or not
-        assert_forms_equal(op, weights, (2, height, width, 3), "slices")
+        assert_equal_to_reference(op, weights, (2, height, width, 3), "slices")
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", ((1, 0), (0, 2))])
@@ -103,7 +105,7 @@ def test_summed_depthwise(window, padding):
     weights = {"kernel": draw.normal(size=(*window, 3, 1)), "bias": draw.normal(size=3)}
     assert suits_summed(op, (7, 8, 3))
     assert not suits_summed(op.model_copy(update={"strides": (2, 2)}), (7, 8, 3))
-    assert_forms_equal(op, weights, (2, 7, 8, 3), SUMMED)
+    assert_equal_to_reference(op, weights, (2, 7, 8, 3), SUMMED)
 
 
 def test_a_summed_depthwise_convolution_is_rounded_once():
@@ -114,7 +116,7 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     assert suits_summed(op, (9, 9, 4))
     wide = {"kernel": kernel.astype(jnp.float32)}
     expected = compute(op, wide, x.astype(jnp.float32)).astype(jnp.bfloat16)
-    found = compute(op, {"kernel": kernel}, x, form=SUMMED)
+    found = compute(op, {"kernel": kernel}, x, implementation=SUMMED)
     np.testing.assert_allclose(
         np.asarray(found, np.float32), np.asarray(expected, np.float32), rtol=2**-7, atol=1e-6
     )
@@ -134,13 +136,13 @@ def test_a_summed_depthwise_convolution_is_rounded_once():
     st.sampled_from([1, 999]),
 )
 def test_winograd(height, width, padding, blocks, size, tiles, window, large):
-    form = blocks + size
+    implementation = blocks + size
     op = Conv(filters=5, window=window, strides=(1, 1), dilation=(1, 1), padding=padding)
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(*window, 4, 5)), "bias": draw.normal(size=5)}
     with patch.multiple(winograd, _BLOCK_TILES=tiles, _FEW_BLOCKS=1, _WORTH_LAYING_OUT=large):
-        weights |= PREPARE[Conv, form](op, weights)
-        assert_forms_equal(op, weights, (4, height, width, 4), form)
+        weights |= PREPARE[Conv, implementation](op, weights)
+        assert_equal_to_reference(op, weights, (4, height, width, 4), implementation)
 
 
 def test_a_border_that_adds_and_takes_as_much_shifts_the_map():
@@ -184,8 +186,10 @@ def test_patches_and_prepared(height, width, high, wide, down, across, padding, 
     weights = {"kernel": draw.normal(size=(high, wide, depth, filters))}
     weights |= {"bias": draw.normal(size=filters)}
     shape = (2, height, width, depth)
-    assert_forms_equal(op, weights, shape, "patches")
-    assert_forms_equal(op, {**weights, **PREPARE[Conv, "prepared"](op, weights)}, shape, "prepared")
+    assert_equal_to_reference(op, weights, shape, "patches")
+    assert_equal_to_reference(
+        op, {**weights, **PREPARE[Conv, "prepared"](op, weights)}, shape, "prepared"
+    )
 
 
 @pytest.mark.parametrize("size", [9, 10])  # results of 7 and 8 rows
@@ -195,7 +199,7 @@ def test_prepared_without_padding(size, depth):
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(3, 3, depth, 5)), "bias": draw.normal(size=5)}
     weights |= PREPARE[Conv, "prepared"](op, weights)
-    assert_forms_equal(op, weights, (2, size, 11, depth), "prepared")
+    assert_equal_to_reference(op, weights, (2, size, 11, depth), "prepared")
 
 
 @settings(deadline=None, max_examples=10, derandomize=True)
@@ -227,8 +231,10 @@ def test_grouped(height, width, high, wide, down, across, padding, dilation, gro
     weights = {"kernel": kernel, "bias": draw.normal(size=count * filters)}
     shape = (2, height, width, count * depth)
     if depth == 1:
-        assert_forms_equal(op, weights, shape, "slices")
-    assert_forms_equal(op, {**weights, **PREPARE[Conv, "blocks"](op, weights)}, shape, "blocks")
+        assert_equal_to_reference(op, weights, shape, "slices")
+    assert_equal_to_reference(
+        op, {**weights, **PREPARE[Conv, "blocks"](op, weights)}, shape, "blocks"
+    )
 
 
 @settings(deadline=None, max_examples=5, derandomize=True)
@@ -240,11 +246,11 @@ def test_dilated(height, width, padding, less):
     draw = np.random.default_rng(1)
     weights = {"kernel": draw.normal(size=(3, 3, 4, 5)), "bias": draw.normal(size=5)}
     weights |= PREPARE[Conv, "dilated"](op, weights)
-    assert_forms_equal(op, weights, (2, height, width, 4), "dilated")
+    assert_equal_to_reference(op, weights, (2, height, width, 4), "dilated")
 
 
 def test_gelu():
-    assert_forms_equal(Activation(function="gelu"), {}, (2, 6, 7, 3), "input kept")
+    assert_equal_to_reference(Activation(function="gelu"), {}, (2, 6, 7, 3), "input kept")
 
 
 @pytest.mark.parametrize(("scale", "center"), [(True, True), (True, False), (False, True)])
@@ -254,7 +260,7 @@ def test_layer_norm(scale, center, epsilon, shape):
     draw = np.random.default_rng(2)
     weights = {role: draw.normal(size=shape[-1]) for role in ("gamma", "beta")}
     op = LayerNorm(epsilon=epsilon, scale=scale, center=center)
-    assert_forms_equal(op, weights, shape, "written out")
+    assert_equal_to_reference(op, weights, shape, "written out")
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
@@ -264,18 +270,20 @@ def test_batch_norm(axis, learned):
     draw = np.random.default_rng(4)
     weights = {role: draw.uniform(0.5, 2, size=4) for role in ("mean", "variance", *learned)}
     weights |= PREPARE[BatchNorm, "factors"](op, weights)
-    assert_forms_equal(op, weights, (2, 5, 4, 4), "factors")
+    assert_equal_to_reference(op, weights, (2, 5, 4, 4), "factors")
 
 
 def test_a_layer_norm_with_its_own_gradient_hides_no_nan():
     x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
-    found = compute(LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, form="written out")
+    found = compute(
+        LayerNorm(epsilon=0.1, scale=False, center=False), {}, x, implementation="written out"
+    )
     np.testing.assert_array_equal(np.isnan(found), [[True] * 3, [False] * 3])
 
 
-@pytest.mark.parametrize("form", ["winograd", "winograd, small tiles"])
+@pytest.mark.parametrize("implementation", ["winograd", "winograd, small tiles"])
 @pytest.mark.parametrize("width", [3, 4, 5])
-def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width, form):
+def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(width, implementation):
     window = (width, width)
     op = Conv(filters=64, window=window, strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(2)
@@ -285,13 +293,13 @@ def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(widt
     double = {role: jnp.asarray(array, jnp.float64) for role, array in weights.items()}
     exact = np.asarray(compute(op, double, jnp.asarray(x, jnp.float64)))
     single = {k: jnp.asarray(v, jnp.float32) for k, v in weights.items()}
-    derived = {k: jnp.asarray(v) for k, v in PREPARE[Conv, form](op, single).items()}
+    derived = {k: jnp.asarray(v) for k, v in PREPARE[Conv, implementation](op, single).items()}
     errors = {}
-    for one, more in (("direct", {}), (form, derived)):
-        found = compute(op, {**single, **more}, jnp.asarray(x), form=one)
+    for one, more in (("direct", {}), (implementation, derived)):
+        found = compute(op, {**single, **more}, jnp.asarray(x), implementation=one)
         errors[one] = np.sqrt(np.mean((np.asarray(found, np.float64) - exact) ** 2))
-    assert errors[form] < 5 * errors["direct"]
-    assert errors[form] < 3e-6 * np.sqrt(np.mean(exact**2))
+    assert errors[implementation] < 5 * errors["direct"]
+    assert errors[implementation] < 3e-6 * np.sqrt(np.mean(exact**2))
 
 
 def test_small_tiles_are_for_maps_that_they_leave_less_over_of():
@@ -311,8 +319,10 @@ def test_images_side_by_side_give_what_each_gives_alone():
     weights |= PREPARE[Conv, "winograd"](op, weights)
     images = jnp.asarray(draw.normal(size=(3, 1, 6, 6, 4)))
 
-    def gradient(x, form):
-        return jax.grad(lambda x: (compute(op, weights, x, form=form) ** 2).sum())(x)
+    def gradient(x, implementation):
+        return jax.grad(
+            lambda x: (compute(op, weights, x, implementation=implementation) ** 2).sum()
+        )(x)
 
     found = jax.vmap(lambda x: gradient(x, "winograd"))(images)
     expected = jnp.stack([gradient(x, "direct") for x in images])
@@ -322,24 +332,24 @@ def test_images_side_by_side_give_what_each_gives_alone():
 def test_reference_turns_every_form_off(monkeypatch):
     bundle = tiny_bundle()
     shapes = bundle.spec.shapes()
-    assert choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes)
+    assert choose_implementations(bundle.spec, bundle.spec.outputs, "cpu", shapes)
     monkeypatch.setenv("JAXVIZ_LOWERINGS", "reference")
-    assert choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes) == {}
+    assert choose_implementations(bundle.spec, bundle.spec.outputs, "cpu", shapes) == {}
     monkeypatch.setenv("JAXVIZ_LOWERINGS", "slow")
     with pytest.raises(ConfigError, match="JAXVIZ_LOWERINGS"):
-        choose_forms(bundle.spec, bundle.spec.outputs, "cpu", shapes)
+        choose_implementations(bundle.spec, bundle.spec.outputs, "cpu", shapes)
 
 
 def test_the_first_of_equal_maxima_takes_the_gradient():
     op = Pool(kind="max", window=(3, 3), strides=(2, 2), padding="same")
     flat = jnp.zeros((1, 6, 6, 1))
-    found = jax.grad(lambda x: compute(op, {}, x, form="slices").sum())(flat)
+    found = jax.grad(lambda x: compute(op, {}, x, implementation="slices").sum())(flat)
     expected = np.zeros((6, 6))
     expected[::2, ::2] = 1  # padding is at the end alone: each window begins at a real position
     np.testing.assert_array_equal(found[0, ..., 0], expected)
 
 
-#: Where each fast form is compared with the reference.
+#: Where each fast implementation is compared with the reference.
 COMPARISONS = {
     (Pool, "slices"): test_pool,
     (DepthwiseConv, "slices"): test_depthwise,
@@ -358,4 +368,4 @@ COMPARISONS = {
 
 
 def test_every_lowering_has_its_comparison():
-    assert {(lowering.op, lowering.form) for lowering in LOWERINGS} == set(COMPARISONS)
+    assert {(lowering.op, lowering.implementation) for lowering in LOWERINGS} == set(COMPARISONS)

@@ -23,13 +23,13 @@ class Network:
 
     Attributes:
         spec: The architecture.
-        forms: The form each node is computed in, by name.
+        implementations: The implementation each node is computed in, by name.
         shape: (height, width, channels) of an image, from which channel counts follow.
         dtype: `bfloat16` computes in that; images go in and activations come out as they are.
     """
 
     spec: ModelSpec
-    forms: Mapping[str, str]
+    implementations: Mapping[str, str]
     shape: tuple[int, ...]
     dtype: str = "float32"
     _plans: dict[str, ChannelPlan] = field(default_factory=dict, repr=False, compare=False)
@@ -54,7 +54,7 @@ class Network:
     def run(self, params: Params, images: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
         """[batch, *spatial, channels] by name: whole layers."""
         source = self.spec.inputs_of(layers)[0].name
-        found = run(self.spec, params, {source: self.feed(images)}, layers, self.forms)
+        found = run(self.spec, params, {source: self.feed(images)}, layers, self.implementations)
         return {name: x.astype(images.dtype) for name, x in found.items()}
 
     def input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Activations:
     """One image and what the network makes of it. Only what is asked for is computed.
 
     Asking twice costs nothing. What several questions need is computed once and shared: the
@@ -106,11 +106,14 @@ class Seen:
     def channel(self, layer: str | None = None, channel: int | None = None) -> jax.Array:
         """[*spatial]: one channel of a layer, the others not computed."""
         which = self.unit_channel if channel is None else jnp.int32(channel)
-        plan, forms = self.network.plan(layer or self.unit_layer), self.network.forms
+        plan, implementations = (
+            self.network.plan(layer or self.unit_layer),
+            self.network.implementations,
+        )
         if plan.whole not in self._whole:
             image = self.network.feed(self.image[None])
-            self._whole[plan.whole] = run_whole(plan, self.params, image[0], forms)
-        found = run_channel(plan, self.params, self._whole[plan.whole], which, forms)
+            self._whole[plan.whole] = run_whole(plan, self.params, image[0], implementations)
+        found = run_channel(plan, self.params, self._whole[plan.whole], which, implementations)
         return found.astype(self.image.dtype)
 
     def layer(self, layer: str | None = None) -> jax.Array:
@@ -118,6 +121,6 @@ class Seen:
         name = layer or self.unit_layer
         return self.network.run(self.params, self.image[None], [name])[name][0]
 
-    def of(self, image: jax.Array) -> Seen:
+    def of(self, image: jax.Array) -> Activations:
         """The same of another image, in the network's input units."""
         return replace(self, image=image)
