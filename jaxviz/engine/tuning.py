@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxviz._util import settings
+from jaxviz._util.cache import cache_folder
 from jaxviz.engine.slots import Slots
-from jaxviz.errors import ConfigError
 from jaxviz.runtime.workers import side_by_side
 from jaxviz.spec import Shape
 
 if TYPE_CHECKING:
     from jaxviz.engine.renderer import LayerRenderer
 
-VARIABLE = "JAXVIZ_TUNING"
 #: Units in a call: no more than these are tried on a CPU.
 MOST = 16
 # Measured: as many units as keep the largest map within a core's reach of the caches.
@@ -133,10 +133,7 @@ def _gains(found: float, pace: float) -> bool:
 
 def allowed() -> bool:
     """Whether measuring is on; ConfigError if JAXVIZ_TUNING is neither `on` nor `off`."""
-    asked = os.environ.get(VARIABLE, "on")
-    if asked not in ("on", "off"):
-        raise ConfigError(f"{VARIABLE} is {asked!r}", hint="Expected on or off.")
-    return asked == "on"
+    return settings.TUNING.read() == "on"
 
 
 def likely_chunk(renderer: LayerRenderer, units: int) -> int:
@@ -224,9 +221,8 @@ class Memory:
 
     def __init__(self, about: Mapping[str, Any]) -> None:
         text = json.dumps({**about, "machine": machine()}, sort_keys=True)
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
-        self.path = Path(home) / "jaxviz" / "tuning" / f"{name}.json"
+        self.path = cache_folder("tuning") / f"{name}.json"
 
     def recall(self) -> int | None:
         """Units in a call, or None where nothing usable is known."""

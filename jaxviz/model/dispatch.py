@@ -7,11 +7,10 @@ the memory traffic of a TPU, which bounds its speed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxviz.errors import ConfigError
+from jaxviz._util import settings
 from jaxviz.model.fusion import (
     accelerator_implementations,
     branch_implementations,
@@ -39,8 +38,6 @@ from jaxviz.model.ops.registry import BACKWARD, BOTH_WAYS, FOLDED, WRITTEN_OUT, 
 from jaxviz.runtime.workers import core_count, lane_count
 from jaxviz.spec import BatchNorm, Conv, DepthwiseConv, LayerNorm, ModelSpec, Node, Op, Pool, Shape
 
-#: `reference` computes everything as XLA has it, for debugging.
-VARIABLE = "JAXVIZ_LOWERINGS"
 #: (operation, shape of its input) -> whether a implementation is exact and faster there.
 Rule = Callable[[Any, Shape], bool]
 
@@ -117,10 +114,7 @@ def choose_implementations(
     Raises:
         ConfigError: If JAXVIZ_LOWERINGS is set to anything but `reference` or `fast`.
     """
-    asked = os.environ.get(VARIABLE, "fast")
-    if asked not in ("fast", "reference"):
-        raise ConfigError(f"{VARIABLE} is {asked!r}", hint="Expected fast or reference.")
-    if asked == "reference":
+    if settings.LOWERINGS.read() == "reference":
         return {}
     if platform == "tpu":
         return accelerator_implementations(spec, targets, shapes)
