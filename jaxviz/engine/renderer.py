@@ -28,7 +28,7 @@ from jaxviz.imaging.ranges import ValueRange, known_range
 from jaxviz.model.channel import plan_channel
 from jaxviz.model.cost import step_cost
 from jaxviz.model.dispatch import choose_implementations, known, prepare_weights
-from jaxviz.objectives import Network, Neuron
+from jaxviz.objectives import Network
 from jaxviz.presets import Preset
 from jaxviz.runtime.devices import Target, present_target
 from jaxviz.runtime.keys import unit_keys
@@ -146,12 +146,10 @@ class LayerRenderer:
         self._seen = seen
         shapes = self._check_seen(seen, targets)
         preset.parameterization.check(self.shape)
-        for part in objective.parts():
-            if isinstance(part, Neuron):
-                part.check(part.layer or layer, shapes[part.layer or layer])
+        objective.check(layer, shapes)
         #: Whether there is one unit for each channel.
-        self.of_channels = objective.rows() is None
-        self.units_in_layer = objective.rows() or shapes[layer][-1] or 0
+        self.of_channels = objective.per_channel
+        self.units_in_layer = objective.units(shapes[layer][-1] or 0)
         platform = self.target.platform
         self.dtype: Dtype = preferred_dtype(dtype, platform)
         self.implementations = choose_implementations(spec, targets, platform, shapes, self.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxviz.engine.slots import Finished
 from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.bounds import channel_bounds
-from jaxviz.objectives import Channel, Network
+from jaxviz.objectives import Network
 from jaxviz.presets import Preset
 from jaxviz.status import Reason, UnitStatus
 
@@ -49,10 +49,10 @@ def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
     if not preset.rescue:
         return []
     ways, behind = [], 0.0
-    objective = preset.objective
-    if isinstance(objective, Channel) and network.before(objective.layer or layer):
+    rescuing = preset.objective.rescue_layer(layer)
+    if rescuing is not None and network.before(rescuing):
         behind = _BEHIND
-        if not objective.leak:  # else it has been tried just so
+        if not preset.objective.leaks:  # else it has been tried just so
             ways.append(Attempt(Reason.PRE_ACTIVATION, preset.redirect, behind, moved=True))
     steps = max(preset.redirect, _LEAKY_STEPS)
     ways.append(Attempt(Reason.LEAKY, steps, behind, moved=False))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import jax
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+
+from jaxviz.spec import Shape
 
 if TYPE_CHECKING:
     from jaxviz.objectives import AnyObjective
@@ -48,9 +50,61 @@ class Objective(BaseModel):
         """The plain objectives that it is made of."""
         return (self,)
 
-    def rows(self) -> int | None:
-        """How many pictures it has of a layer; None is one for each of the layer's channels."""
+    def fixed_units(self) -> int | None:
+        """Number of units that the objective fixes; None where every channel is one unit.
+
+        The engine asks `per_channel` and `units`, which follow from this.
+        """
         return 1
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether every channel of a layer is one unit."""
+        return self.fixed_units() is None
+
+    def units(self, channels: int) -> int:
+        """Number of units of a layer.
+
+        Args:
+            channels: Number of channels of the layer.
+
+        Returns:
+            At least 1, where the layer has a channel.
+
+        Example:
+            >>> from jaxviz.objectives import Channel, Direction
+            >>> Channel().units(16), Direction(vector=((1.0, 0.0), (0.0, 1.0))).units(16)
+            (16, 2)
+        """
+        fixed = self.fixed_units()
+        return channels if fixed is None else fixed
+
+    def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
+        """Raise an error if a layer does not have what the objective asks for.
+
+        Args:
+            layer: The unit's layer.
+            shapes: Shape of every layer in `layers()`, without the batch axis.
+
+        Raises:
+            ConfigError: If, for example, a neuron's position lies outside its layer's map.
+        """
+
+    def rescue_layer(self, layer: str) -> str | None:
+        """Layer whose pre-activation can rescue a dead unit; None where none can.
+
+        An objective that names a layer here adds a share of the pre-activation's maximum to
+        `value`, where the unit's `Activations` ask for that share.
+
+        Args:
+            layer: The unit's layer.
+        """
+        return None
+
+    @property
+    def leaks(self) -> bool:
+        """Whether `value` has a share of the pre-activation from the first step on."""
+        return False
 
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
         """The same with every image that is only named read."""
@@ -94,10 +148,15 @@ class _Several(Objective):
         """Those of all terms."""
         return tuple(part for term in self.terms for part in term.parts())
 
-    def rows(self) -> int | None:
-        """As many as the term with the most has."""
-        counts = [term.rows() for term in self.terms]
+    def fixed_units(self) -> int | None:
+        """The largest number among the terms; None where a term has one unit per channel."""
+        counts = [term.fixed_units() for term in self.terms]
         return None if None in counts else max(n or 1 for n in counts)
+
+    def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
+        """Check every term."""
+        for term in self.terms:
+            term.check(layer, shapes)
 
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
         """The same with every image that is only named read."""
@@ -151,9 +210,13 @@ class Scaled(Objective):
         """Those of the term."""
         return self.term.parts()
 
-    def rows(self) -> int | None:
-        """As many as the term has."""
-        return self.term.rows()
+    def fixed_units(self) -> int | None:
+        """The term's number."""
+        return self.term.fixed_units()
+
+    def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
+        """Check the term."""
+        self.term.check(layer, shapes)
 
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
         """The same with every image that is only named read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import jax
@@ -53,8 +53,8 @@ class Neuron(Objective):
         """The one layer."""
         return (self.layer,)
 
-    def rows(self) -> int | None:
-        """One for each channel, unless one is named."""
+    def fixed_units(self) -> int | None:
+        """None, or 1 where a channel is named."""
         return None if self.channel is None else 1
 
     def __str__(self) -> str:
@@ -62,9 +62,10 @@ class Neuron(Objective):
         place = "middle" if self.position is None else ", ".join(map(str, self.position))
         return f"neuron at {place}" + (f" of {self.layer}" if self.layer else "")
 
-    def check(self, layer: str, shape: Shape) -> None:
-        """Raise ConfigError if the layer, of this shape, has no such position."""
-        self._place(layer, shape)
+    def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
+        """Raise ConfigError if the neuron's layer has no such position."""
+        own = self.layer or layer
+        self._place(own, shapes[own])
 
     def _place(self, layer: str, shape: Shape) -> tuple[int, ...]:
         size = tuple(n or 1 for n in shape[:-1])

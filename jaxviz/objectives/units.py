@@ -90,9 +90,18 @@ class Channel(Objective):
         """The one layer."""
         return (self.layer,)
 
-    def rows(self) -> int | None:
-        """One for each channel, unless one is named."""
+    def fixed_units(self) -> int | None:
+        """None, or 1 where a channel is named."""
         return None if self.channel is None else 1
+
+    def rescue_layer(self, layer: str) -> str | None:
+        """The channel's layer."""
+        return self.layer or layer
+
+    @property
+    def leaks(self) -> bool:
+        """Whether `leak` is above 0."""
+        return self.leak > 0
 
     def score(self) -> Channel:
         """The activation alone."""
@@ -161,8 +170,8 @@ class Direction(Objective):
             product = product * jnp.maximum(_cosine(activation, vector), 0.1) ** self.cosine
         return jnp.mean(product)
 
-    def rows(self) -> int | None:
-        """As many as there are directions."""
+    def fixed_units(self) -> int | None:
+        """The number of directions."""
         return _rows(self.vector)
 
     def layers(self) -> tuple[str | None, ...]:
@@ -193,8 +202,8 @@ class Cosine(Objective):
         activation = seen.layer(self.layer)
         return jnp.mean(_cosine(activation, _direction(activation, self.vector, seen)))
 
-    def rows(self) -> int | None:
-        """As many as there are directions."""
+    def fixed_units(self) -> int | None:
+        """The number of directions."""
         return _rows(self.vector)
 
     def layers(self) -> tuple[str | None, ...]:
@@ -231,8 +240,8 @@ class Logit(Objective):
         """The output."""
         return (self.layer,)
 
-    def rows(self) -> int | None:
-        """One for each class, unless one is named."""
+    def fixed_units(self) -> int | None:
+        """None, or 1 where a class is named."""
         return None if self.label is None else 1
 
     def __str__(self) -> str:

@@ -95,7 +95,7 @@ def test_every_part_of_a_preset(changes, channels, size):
 
 def check(preset, channels, size, *, layer="conv2", close=1e-3, rises=True):
     bundle = tiny_bundle(channels=channels, range_=InputRange(low=(0.0,), high=(1.0,)))
-    units = [1, 4, 7] if preset.objective.rows() is None else [0]
+    units = [1, 4, 7] if preset.objective.per_channel else [0]
     renderer = LayerRenderer(bundle, layer, preset, size=size, chunk=min(2, len(units)))
     whole = renderer.render_chunk(units, 0)
     assert np.isfinite(whole.raw).all()
