@@ -68,6 +68,27 @@ def preprocess_range(name: str) -> InputRange:
     return PREPROCESS[name]
 
 
+def chosen_range(limits: str | None, preprocess: str | None) -> InputRange | None:
+    """The input range that a user names; None where neither of the two is given.
+
+    Args:
+        limits: `LO:HI`, the values of black and white.
+        preprocess: Name of a keras.applications preprocessing mode.
+
+    Raises:
+        ConfigError: If both are given, or one cannot be read.
+
+    Example:
+        >>> chosen_range("0:1", None).high, chosen_range(None, "tf").low, chosen_range(None, None)
+        ((1.0,), (-1.0,), None)
+    """
+    if limits is not None and preprocess is not None:
+        raise ConfigError("give either a range or a preprocessing, not both")
+    if limits is not None:
+        return parse_range(limits)
+    return None if preprocess is None else preprocess_range(preprocess)
+
+
 def known_range(spec: ModelSpec) -> InputRange | None:
     """The range that a model was trained on, as far as its spec tells; None if it does not.
 

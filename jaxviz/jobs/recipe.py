@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, Val
 
 from jaxviz.engine.precision import AskedDtype
 from jaxviz.errors import ConfigError, RecipeError, nearest
-from jaxviz.imaging.ranges import parse_range, preprocess_range
+from jaxviz.imaging.ranges import chosen_range
 from jaxviz.objectives.text import parse_objective
 from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 from jaxviz.presets.optimizers import Call
@@ -125,11 +125,7 @@ class AtlasRecipe(BaseModel):
 
     def range_used(self, spec: ModelSpec) -> InputRange | None:
         """The input range: as asked for, else the model's own, else unknown."""
-        if self.range is not None and self.preprocess is not None:
-            raise ConfigError("give either a range or a preprocessing, not both")
-        if self.range is not None:
-            return parse_range(self.range)
-        return preprocess_range(self.preprocess) if self.preprocess is not None else spec.range
+        return chosen_range(self.range, self.preprocess) or spec.range
 
 
 def read_recipes(path: str | os.PathLike[str]) -> tuple[AtlasRecipe, ...]:

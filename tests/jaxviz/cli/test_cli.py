@@ -1,6 +1,7 @@
 """What a user types: results on standard output, one clear message for every mistake."""
 
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxviz.bundle import store as bundles
-from jaxviz.cli import cli
+from jaxviz.cli import cli, commands
 from tests.support.tiny import tiny_bundle
 
 
@@ -157,6 +158,11 @@ def test_mistakes(run, model, tmp_path, monkeypatch, arguments, code, message):
     assert re.search(message, err), err
     assert text.read_text() == "not a model"
     assert not (tmp_path / "tiny.atlas").exists()
+
+
+def test_every_module_is_a_command_of_its_name():
+    modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    assert list(cli.commands) == sorted(name.replace("_", "-") for name in modules)
 
 
 def test_help_does_not_import_jax():

@@ -91,16 +91,15 @@ def _measure(model: str, **options: Any) -> BenchResult:
     from jaxviz.bench.measure import Settings
     from jaxviz.bench.measure import bench as measure_all
     from jaxviz.bundle.load import load_bundle
-    from jaxviz.jobs.recipe import AtlasRecipe
+    from jaxviz.imaging.ranges import chosen_range
     from jaxviz.presets import DEFAULT_PRESET, get_preset
 
     chunks, dtypes = _chunks(options["chunks"]), _dtypes(options["dtypes"])
     preset = get_preset(options["preset"] or DEFAULT_PRESET)
-    recipe = AtlasRecipe(
-        model=model, output="", range=options["range_"], preprocess=options["preprocess"]
-    )
+    chosen = chosen_range(options["range_"], options["preprocess"])
     bundle = load_bundle(model, weights=options["weights"])
-    bundle = bundle.with_spec(range=recipe.range_used(bundle.spec))
+    if chosen is not None:
+        bundle = bundle.with_spec(range=chosen)
     layers = _layers(bundle, options["layers_"])
     settings = Settings(preset, options["size"], chunks, dtypes, options["seconds"])
     console = Console(stderr=True)
