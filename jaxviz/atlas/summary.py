@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from jaxviz._util.text import aligned
+from jaxviz._util.text import table_lines
 from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
 from jaxviz.status import Reason
 
@@ -105,7 +105,7 @@ def summary_table(layers: Sequence[LayerRecord]) -> str:
                 f"{entry.seconds:.1f} s",
             ]
         )
-    text = aligned(lines)
+    text = table_lines(lines)
     text.append("Measures are medians over the filters that are done or rescued.")
     text += _explained(layers)
     return "\n".join(text)

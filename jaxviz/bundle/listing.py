@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jaxviz._util.text import aligned
+from jaxviz._util.text import table_lines
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 
@@ -58,7 +58,7 @@ def layer_table(bundle: Bundle) -> str:
                 _times(row["receptive_field"], "all"),
             )
         )
-    text = aligned(lines, left=(0, 1, 2, 5))
+    text = table_lines(lines, left=(0, 1, 2, 5))
     total = sum(a.size for arrays in bundle.weights.values() for a in arrays.values())
     convolutions = len(bundle.spec.convolutions)
     text.append(f"{len(rows)} layers, {convolutions} of them convolutions, {total:,} parameters")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxviz._util.text import aligned, printable
+from jaxviz._util.text import table_lines, printable
 from jaxviz.cli.options import atlas_recipe, recipe_options, weights_option
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plan_table(plan: Plan) -> str:
     """A plan as aligned text, with the totals."""
     head = ("layer", "pictures", "size", "chunk", "memory", "MFLOP", "MB moved", "ms", "time")
     lines = [head, *map(_row, plan.layers)]
-    text = aligned(lines)
+    text = table_lines(lines)
     pictures = sum(layer.pictures for layer in plan.layers)
     dtypes = " and ".join(dict.fromkeys(layer.dtype for layer in plan.layers))
     many = f"{plan.devices} × {plan.target}" if plan.devices > 1 else plan.target
