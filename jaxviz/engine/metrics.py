@@ -263,7 +263,7 @@ def _seen(
     network: Network, layer: str, params: Any, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """[image, channels]: mean of every channel, and the most that goes into its activation."""
-    before = network.before(layer) or layer
+    before = network.pre_activation(layer) or layer
     found = network.run(params, images, [layer, before])
     flat = {n: x.reshape(x.shape[0], -1, x.shape[-1]) for n, x in found.items()}
     return flat[layer].mean(axis=1), flat[before].max(axis=1)

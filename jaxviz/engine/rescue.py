@@ -50,7 +50,7 @@ def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
         return []
     ways, behind = [], 0.0
     rescuing = preset.objective.rescue_layer(layer)
-    if rescuing is not None and network.before(rescuing):
+    if rescuing is not None and network.pre_activation(rescuing):
         behind = _BEHIND
         if not preset.objective.leaks:  # else it has been tried just so
             ways.append(Attempt(Reason.PRE_ACTIVATION, preset.redirect, behind, moved=True))
@@ -108,7 +108,7 @@ def unreachable(
     model: Model | Bundle, network: Network, layer: str, units: ValueRange
 ) -> np.ndarray:
     """[channels]: which units no image in the input range can make fire, as far as is proven."""
-    before = network.before(layer)
+    before = network.pre_activation(layer)
     if before is None:
         return np.zeros(0, bool)
     spec, weights = network.spec, jax.tree.map(np.asarray, model.arrays())

@@ -1,13 +1,14 @@
-"""What a network makes of one image, worked out only as far as somebody asks."""
+"""A network's activations for one image, computed only where an objective reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from jaxviz.model.channel import ChannelPlan, plan_channel, run_channel, run_whole
 from jaxviz.model.graph import Params, run
@@ -15,6 +16,8 @@ from jaxviz.spec import Activation, ModelSpec, PRelu
 
 #: The axis that a unit's replicates are mapped over, for objectives that compare them.
 REPLICATES = "replicates"
+#: The optimised array, or a tree of arrays.
+Latent: TypeAlias = PyTree[jax.Array]
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,17 @@ class Network:
 
     Attributes:
         spec: The architecture.
-        implementations: The implementation each node is computed in, by name.
+        implementations: The implementation that computes each node, by the node's name.
         shape: (height, width, channels) of an image, from which channel counts follow.
-        dtype: `bfloat16` computes in that; images go in and activations come out as they are.
+        dtype: `float32`, or `bfloat16` to compute in. Images go in and activations come out
+            in the type of the image.
+
+    Example:
+        >>> import jaxviz
+        >>> spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+        >>> network = Network(spec, {}, (64, 64, 3))
+        >>> network.pre_activation("conv1")
+        'conv1/pre_activation'
     """
 
     spec: ModelSpec
@@ -43,26 +54,42 @@ class Network:
 
     @property
     def line(self) -> bool:
-        """Whether it takes a signal (length, channels), which is an image of one row here."""
+        """Whether the input is a signal (length, channels), handled as an image of one row."""
         return len(self.spec.inputs[0].shape) == 2
 
     def feed(self, images: jax.Array) -> jax.Array:
-        """[batch, height, width, channels] as the network takes them, and in its type."""
+        """Images as the network takes them, in the type that it computes in.
+
+        Args:
+            images: [batch, height, width, channels].
+
+        Returns:
+            The images, or [batch, length, channels] for a network that takes signals.
+        """
         fed = images[:, 0] if self.line else images
         return fed.astype(jnp.bfloat16) if self.dtype == "bfloat16" else fed
 
     def run(self, params: Params, images: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
-        """[batch, *spatial, channels] by name: whole layers."""
+        """Compute whole layers.
+
+        Args:
+            params: The weights.
+            images: [batch, height, width, channels] in the network's input units.
+            layers: Names of the layers.
+
+        Returns:
+            [batch, *spatial, channels] by layer, in the type of the images.
+        """
         source = self.spec.inputs_of(layers)[0].name
         found = run(self.spec, params, {source: self.feed(images)}, layers, self.implementations)
         return {name: x.astype(images.dtype) for name, x in found.items()}
 
     def input_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of an image as the network takes it."""
+        """An image's shape as the network takes it: (length, channels) for a signal."""
         return shape[1:] if self.line else shape
 
-    def before(self, layer: str) -> str | None:
-        """The node that a layer is the activation of; None where it is no activation."""
+    def pre_activation(self, layer: str) -> str | None:
+        """The node whose activation function is a layer; None where the layer is none."""
         node = self.spec.by_name[layer]
         channelwise = isinstance(node.op, PRelu) or (
             isinstance(node.op, Activation) and node.op.function != "glu"
@@ -72,44 +99,50 @@ class Network:
 
 @dataclass(frozen=True)
 class Activations:
-    """One image and what the network makes of it. Only what is asked for is computed.
+    """A network's activations for one image; only those that are read are computed.
 
-    Asking twice costs nothing. What several questions need is computed once and shared: the
-    compiler would merge repeated work on the way up, but not their gradients on the way down.
+    A second read costs nothing. What several reads have in common is computed once and shared:
+    the compiler merges repeated work in the forward pass, but not in its gradients.
 
     Attributes:
         network: The architecture.
-        params: Its weights.
-        image: [height, width, channels] in the network's input units, as the network gets it.
+        params: The weights.
+        image: [height, width, channels] in the network's input units, after all transforms.
         picture: [height, width, channels] in the preset's units, before any transform.
-        latent: What is optimised; None where an image was given.
-        unit_layer: The layer whose unit's picture is being made.
-        unit_channel: Its channel, an integer scalar.
-        progress: How much of the ascent is done, 0 to 1; a finished picture has 1.
-        behind: Share of a channel's value that the most that goes into its activation at any
-            position has, a scalar; None where the unit is not helped.
+        latent: The optimised array; None where an image was given.
+        unit_layer: The unit's layer.
+        unit_channel: The unit's channel, an integer scalar.
+        progress: Share of the ascent that is done, 0 to 1; a finished picture has 1.
+        pre_activation_weight: Weight (0 to 1) of the maximum pre-activation over all positions
+            in a channel's value, a scalar; None where the unit is not rescued.
     """
 
     network: Network
     params: Params
     image: jax.Array
     picture: jax.Array
-    latent: Any
+    latent: Latent | None
     unit_layer: str
     unit_channel: jax.Array
     progress: jax.Array | float = 1.0
-    behind: jax.Array | None = None
+    pre_activation_weight: jax.Array | None = None
     _whole: dict[tuple[str, ...], dict[str, jax.Array]] = field(
         default_factory=dict, init=False, repr=False
     )
 
     def channel(self, layer: str | None = None, channel: int | None = None) -> jax.Array:
-        """[*spatial]: one channel of a layer, the others not computed."""
+        """One channel of a layer; other channels of the layer are not computed.
+
+        Args:
+            layer: Name of the layer; the unit's own where left out.
+            channel: Number of the channel; the unit's own where left out.
+
+        Returns:
+            [*spatial]; a scalar where the layer has no positions.
+        """
         which = self.unit_channel if channel is None else jnp.int32(channel)
-        plan, implementations = (
-            self.network.plan(layer or self.unit_layer),
-            self.network.implementations,
-        )
+        plan = self.network.plan(layer or self.unit_layer)
+        implementations = self.network.implementations
         if plan.whole not in self._whole:
             image = self.network.feed(self.image[None])
             self._whole[plan.whole] = run_whole(plan, self.params, image[0], implementations)
@@ -117,10 +150,21 @@ class Activations:
         return found.astype(self.image.dtype)
 
     def layer(self, layer: str | None = None) -> jax.Array:
-        """[*spatial, channels]: a whole layer."""
+        """A whole layer.
+
+        Args:
+            layer: Name of the layer; the unit's own where left out.
+
+        Returns:
+            [*spatial, channels].
+        """
         name = layer or self.unit_layer
         return self.network.run(self.params, self.image[None], [name])[name][0]
 
     def of(self, image: jax.Array) -> Activations:
-        """The same of another image, in the network's input units."""
+        """Activations of the same network and unit for another image.
+
+        Args:
+            image: [height, width, channels] in the network's input units.
+        """
         return replace(self, image=image)

@@ -1,27 +1,31 @@
-"""What every objective can do: be evaluated, described, and combined with others."""
+"""The base of every objective, and the arithmetic that combines objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 import jax
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from jaxviz.objectives.activations import Activations
 from jaxviz.spec import Shape
 
 if TYPE_CHECKING:
-    from jaxviz.objectives import AnyObjective
-    from jaxviz.objectives.activations import Activations
+    # Where a program runs, `registry` puts the union of all kinds here, told apart by `kind`.
+    AnyObjective: TypeAlias = "Objective"
 
 
 class Objective(BaseModel):
-    """Activations -> one number, always maximised; a value with arithmetic.
+    """Activations → one number, always maximised; a value with arithmetic.
 
-    Where an objective leaves out its layer or channel, it means those of the unit whose
-    picture is being made, so that one objective serves every unit of an atlas. Penalties
-    are objectives that are subtracted.
+    An objective that leaves out its layer or channel means those of the unit whose picture is
+    made, so that one objective serves every unit of an atlas. Penalties are objectives that
+    are subtracted.
+
+    Attributes:
+        kind: The objective's name in a document.
 
     Example:
         >>> from jaxviz.objectives import Channel, TotalVariation
@@ -30,24 +34,31 @@ class Objective(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    #: Fields that are given by place where an objective is written as text.
+    #: Fields that may be given without their name where an objective is written as text.
     places: ClassVar[tuple[str, ...]] = ()
+    #: Whether the objective looks at one position, from which no transform may move the picture.
+    holds_position: ClassVar[bool] = False
+    #: Whether the objective compares the replicates of one unit.
+    compares_replicates: ClassVar[bool] = False
     kind: str
 
-    def value(self, seen: Activations) -> jax.Array:
-        """The number, a scalar, for one image.
+    def value(self, activations: Activations) -> jax.Array:
+        """Evaluate the objective for one image.
 
         Args:
-            seen: What the network makes of the image.
+            activations: The network's activations for the image.
+
+        Returns:
+            A scalar.
         """
         raise NotImplementedError
 
     def layers(self) -> tuple[str | None, ...]:
-        """Names of the layers that are looked at; None is the unit's own."""
+        """Names of the layers that `value` reads; None is the unit's own layer."""
         return ()
 
     def parts(self) -> tuple[Objective, ...]:
-        """The plain objectives that it is made of."""
+        """The objectives that arithmetic combined into this one; itself where none did."""
         return (self,)
 
     def fixed_units(self) -> int | None:
@@ -69,7 +80,7 @@ class Objective(BaseModel):
             channels: Number of channels of the layer.
 
         Returns:
-            At least 1, where the layer has a channel.
+            At least 1 where the layer has a channel.
 
         Example:
             >>> from jaxviz.objectives import Channel, Direction
@@ -80,7 +91,7 @@ class Objective(BaseModel):
         return channels if fixed is None else fixed
 
     def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
-        """Raise an error if a layer does not have what the objective asks for.
+        """Raise an error if a layer lacks something that the objective reads.
 
         Args:
             layer: The unit's layer.
@@ -93,8 +104,8 @@ class Objective(BaseModel):
     def rescue_layer(self, layer: str) -> str | None:
         """Layer whose pre-activation can rescue a dead unit; None where none can.
 
-        An objective that names a layer here adds a share of the pre-activation's maximum to
-        `value`, where the unit's `Activations` ask for that share.
+        An objective that returns a layer gives the maximum pre-activation of that layer the
+        weight `Activations.pre_activation_weight` in `value`.
 
         Args:
             layer: The unit's layer.
@@ -103,49 +114,67 @@ class Objective(BaseModel):
 
     @property
     def leaks(self) -> bool:
-        """Whether `value` has a share of the pre-activation from the first step on."""
+        """Whether the pre-activation has a weight in `value` from the first step on."""
         return False
 
+    @property
+    def changes(self) -> bool:
+        """Whether `value` depends on the progress of the ascent."""
+        return False
+
+    def for_texture(self, search: float) -> Objective:
+        """The objective for a layer that sees a small part of a picture.
+
+        Args:
+            search: Factor (0 to 1) for a share of the ascent that looks for a composition.
+        """
+        return self
+
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
-        """The same with every image that is only named read."""
+        """The objective with the pixels of every image that it only names.
+
+        Args:
+            read: Reads an image by the name of its file, [height, width, channels] in the
+                network's input units.
+        """
         return self
 
     def score(self) -> Objective | None:
-        """What of it measures the picture: the same without penalties and other helps."""
+        """The part that measures a picture, without penalties and leaks; None if nothing does."""
         return self
 
     def __add__(self, other: AnyObjective) -> Sum:
-        """Both together."""
+        """The sum of two objectives."""
         return Sum(terms=(*_terms(self), *_terms(other)))
 
     def __sub__(self, other: AnyObjective) -> Sum:
-        """This without the other."""
-        return self + (-other)  # type: ignore[operator]
+        """The difference of two objectives."""
+        return self + (-other)
 
     def __neg__(self) -> Objective:
-        """The opposite: least where this is most."""
+        """The negative: maximised where the objective is minimal."""
         return self * -1.0
 
     def __mul__(self, other: float | AnyObjective) -> Scaled | Product:
-        """A multiple of it, or the product of two."""
+        """A multiple of the objective, or the product of two objectives."""
         if isinstance(other, Objective):
-            return Product(terms=(self, other))  # type: ignore[arg-type]
-        return Scaled(factor=float(other), term=self)  # type: ignore[arg-type]
+            return Product(terms=(self, other))
+        return Scaled(factor=float(other), term=self)
 
     __rmul__ = __mul__
 
 
 class _Several(Objective):
-    """Made of several terms."""
+    """An objective of several terms."""
 
     terms: tuple[AnyObjective, ...]
 
     def layers(self) -> tuple[str | None, ...]:
-        """Those of all terms."""
+        """The layers of all terms."""
         return tuple(name for term in self.terms for name in term.layers())
 
     def parts(self) -> tuple[Objective, ...]:
-        """Those of all terms."""
+        """The parts of all terms."""
         return tuple(part for term in self.terms for part in term.parts())
 
     def fixed_units(self) -> int | None:
@@ -159,26 +188,36 @@ class _Several(Objective):
             term.check(layer, shapes)
 
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
-        """The same with every image that is only named read."""
+        """The terms with the pixels of every image that they only name."""
         terms = tuple(term.with_images(read) for term in self.terms)
         return self.model_copy(update={"terms": terms})
 
 
 class Sum(_Several):
-    """Several objectives added."""
+    """The sum of several objectives; `+` and `-` make it.
+
+    Attributes:
+        terms: The objectives.
+
+    Example:
+        >>> from jaxviz.objectives import Channel, Layer
+        >>> print(Channel() + Layer() - 2 * Layer(layer="conv1"))
+        channel + layer − 2·layer conv1
+    """
 
     kind: Literal["sum"] = "sum"
 
-    def value(self, seen: Activations) -> jax.Array:
-        """The sum of all terms."""
-        return sum((t.value(seen) for t in self.terms[1:]), self.terms[0].value(seen))
+    def value(self, activations: Activations) -> jax.Array:
+        """The sum of all terms, a scalar."""
+        first, *others = self.terms
+        return sum((term.value(activations) for term in others), first.value(activations))
 
     def score(self) -> Objective | None:
-        """The sum of those terms that measure the picture."""
+        """The sum of the terms that measure a picture."""
         kept = [s for s in (term.score() for term in self.terms) if s is not None]
         if len(kept) < 2:
             return kept[0] if kept else None
-        return Sum(terms=tuple(kept))  # type: ignore[arg-type]
+        return Sum(terms=tuple(kept))
 
     def __str__(self) -> str:
         """All terms with their signs."""
@@ -192,22 +231,32 @@ class Sum(_Several):
 
 
 class Scaled(Objective):
-    """A multiple of an objective; a negative one is minimised."""
+    """A multiple of an objective; `*` with a number makes it. A negative multiple is minimised.
+
+    Attributes:
+        factor: What the term is multiplied with.
+        term: The objective.
+
+    Example:
+        >>> from jaxviz.objectives import Channel
+        >>> print(3 * (2 * Channel()))
+        6·channel
+    """
 
     kind: Literal["scaled"] = "scaled"
     factor: float
     term: AnyObjective
 
-    def value(self, seen: Activations) -> jax.Array:
-        """Factor times the term."""
-        return self.factor * self.term.value(seen)
+    def value(self, activations: Activations) -> jax.Array:
+        """Factor times the term, a scalar."""
+        return self.factor * self.term.value(activations)
 
     def layers(self) -> tuple[str | None, ...]:
-        """Those of the term."""
+        """The term's layers."""
         return self.term.layers()
 
     def parts(self) -> tuple[Objective, ...]:
-        """Those of the term."""
+        """The term's parts."""
         return self.term.parts()
 
     def fixed_units(self) -> int | None:
@@ -219,16 +268,16 @@ class Scaled(Objective):
         self.term.check(layer, shapes)
 
     def with_images(self, read: Callable[[str], np.ndarray]) -> Objective:
-        """The same with every image that is only named read."""
+        """The term with the pixels of every image that it only names."""
         return self.model_copy(update={"term": self.term.with_images(read)})
 
     def score(self) -> Objective | None:
-        """The same multiple of what measures the picture."""
+        """The multiple of the term's part that measures a picture."""
         kept = self.term.score()
-        return None if kept is None else Scaled(factor=self.factor, term=kept)  # type: ignore[arg-type]
+        return None if kept is None else Scaled(factor=self.factor, term=kept)
 
     def __mul__(self, other: float | AnyObjective) -> Scaled | Product:
-        """One factor instead of two."""
+        """One factor instead of two, or a product."""
         if isinstance(other, Objective):
             return super().__mul__(other)
         return Scaled(factor=self.factor * float(other), term=self.term)
@@ -244,15 +293,24 @@ class Scaled(Objective):
 
 
 class Product(_Several):
-    """Several objectives multiplied."""
+    """The product of several objectives; `*` between two objectives makes it.
+
+    Attributes:
+        terms: The objectives.
+
+    Example:
+        >>> from jaxviz.objectives import Channel, Layer
+        >>> print(Channel(channel=1) * (Channel(channel=2) + Layer()))
+        channel 1 · (channel 2 + layer)
+    """
 
     kind: Literal["product"] = "product"
 
-    def value(self, seen: Activations) -> jax.Array:
-        """The product of all terms."""
-        result = self.terms[0].value(seen)
+    def value(self, activations: Activations) -> jax.Array:
+        """The product of all terms, a scalar."""
+        result = self.terms[0].value(activations)
         for term in self.terms[1:]:
-            result = result * term.value(seen)
+            result = result * term.value(activations)
         return result
 
     def __str__(self) -> str:
@@ -260,5 +318,5 @@ class Product(_Several):
         return " · ".join(f"({t})" if isinstance(t, Sum) else str(t) for t in self.terms)
 
 
-def _terms(objective: AnyObjective | Objective) -> tuple[AnyObjective, ...]:
-    return objective.terms if isinstance(objective, Sum) else (objective,)  # type: ignore[return-value]
+def _terms(objective: Objective) -> tuple[Objective, ...]:
+    return objective.terms if isinstance(objective, Sum) else (objective,)

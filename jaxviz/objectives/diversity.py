@@ -1,4 +1,4 @@
-"""How much several pictures of one unit differ."""
+"""Difference between several pictures of one unit."""
 
 from __future__ import annotations
 
@@ -12,27 +12,37 @@ from jaxviz.objectives.base import Objective
 
 
 class Diversity(Objective):
-    """How much a unit's replicates differ in what else of a layer they excite.
+    """Difference between a unit's replicates in the other channels that they excite.
 
-    Where a unit looks for several things, its pictures show one of them each. It needs a
-    preset with `replicates` of 2 or more.
+    A unit that responds to several things shows one of them in each picture. The objective
+    needs a preset with `replicates` of 2 or more.
 
     Attributes:
         layer: Name of a layer; the unit's own where left out.
 
+    Example:
+        >>> from jaxviz.objectives import Channel
+        >>> print(Channel() + 2 * Diversity(layer="conv3"))
+        channel + 2·diversity in conv3
+
     References:
-        Olah et al., Feature Visualization, Distill 2017, "Diversity"; lucid `diversity`, of
-        which this is the negative, so that it is added and not subtracted.
+        Olah et al., Feature Visualization, Distill 2017, "Diversity". This is the negative of
+        lucid's `diversity`, so that it is added and not subtracted.
     """
 
     places: ClassVar[tuple[str, ...]] = ("layer",)
+    compares_replicates: ClassVar[bool] = True
     kind: Literal["diversity"] = "diversity"
     layer: str | None = None
 
-    def value(self, seen: Activations) -> jax.Array:
-        """Minus the mean cosine of this picture's Gram matrix with the other replicates'."""
-        activation = seen.layer(self.layer)
-        flat = activation.reshape(-1, activation.shape[-1])
+    def value(self, activations: Activations) -> jax.Array:
+        """Minus the mean cosine between this picture's Gram matrix and the other replicates'.
+
+        Returns:
+            A scalar between -1 and 1.
+        """
+        values = activations.layer(self.layer)
+        flat = values.reshape(-1, values.shape[-1])
         gram = flat.T @ flat
         gram = gram * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(gram)), 1e-12))
         others = jax.lax.all_gather(gram, REPLICATES)
@@ -44,9 +54,9 @@ class Diversity(Objective):
         return (self.layer,)
 
     def score(self) -> Objective | None:
-        """Nothing: it compares pictures and measures none."""
+        """None: a difference between pictures measures no picture."""
         return None
 
     def __str__(self) -> str:
-        """Its name and layer."""
+        """Name and layer."""
         return "diversity" + (f" in {self.layer}" if self.layer else "")

@@ -1,4 +1,4 @@
-"""A single position of a channel, computed from the part of the image that it sees."""
+"""A single position of a channel, computed from its receptive field alone."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Pad, Pool, Shape
 
 
 class Neuron(Objective):
-    """One position of one channel: what it wants where it looks.
+    """Activation at one position of one channel.
 
-    Only its receptive field is computed, where that is exact: the image is cut so that every
-    layer's padding and strides fall as they did, and the neuron never sees the cut.
+    Only the receptive field is computed, where this is exact: the image is cut so that padding
+    and strides of every layer stay in place, and the neuron does not see the cut.
 
     Attributes:
         layer: Name of a layer; the unit's own where left out.
-        channel: Its channel; the unit's own where left out.
-        position: Row and column in the layer's map (one number where it has one axis); the
-            middle where left out.
+        channel: Number of a channel; the unit's own where left out.
+        position: Row and column in the layer's map (one number where the map has one axis);
+            the middle where left out.
+
+    Example:
+        >>> print(Neuron(layer="conv3", position=(4, 7)))
+        neuron at 4, 7 of conv3
 
     References:
         Called `neuron` by lucid, `NeuronActivation` by captum.
     """
 
     places: ClassVar[tuple[str, ...]] = ("position",)
+    holds_position: ClassVar[bool] = True
     kind: Literal["neuron"] = "neuron"
     layer: str | None = None
     channel: NonNegativeInt | None = None
     position: tuple[NonNegativeInt, ...] | None = None
 
-    def value(self, seen: Activations) -> jax.Array:
-        """The activation at the position."""
-        layer, spec = self.layer or seen.unit_layer, seen.network.spec
-        image = seen.image.shape[1:] if seen.network.line else seen.image.shape
-        place = self._place(layer, spec.shapes(image, targets=[layer])[layer])
-        field = receptive_field(spec, layer, image, place)
+    def value(self, activations: Activations) -> jax.Array:
+        """The activation at the position, a scalar."""
+        layer, network = self.layer or activations.unit_layer, activations.network
+        image = network.input_shape(activations.image.shape)
+        place = self._place(layer, network.spec.shapes(image, targets=[layer])[layer])
+        field = receptive_field(network.spec, layer, image, place)
         if field is None:
-            return seen.channel(layer, self.channel)[place]
+            return activations.channel(layer, self.channel)[place]
         window = [slice(axis.start, axis.stop) for axis in field]
-        part = seen.of(seen.image[(0, *window)][None] if len(window) == 1 else seen.image[*window])
+        whole = activations.image
+        part = activations.of(whole[(0, *window)][None] if len(window) == 1 else whole[*window])
         return part.channel(layer, self.channel)[tuple(axis.place for axis in field)]
 
     def layers(self) -> tuple[str | None, ...]:
@@ -57,17 +63,18 @@ class Neuron(Objective):
         """None, or 1 where a channel is named."""
         return None if self.channel is None else 1
 
-    def __str__(self) -> str:
-        """Where it is."""
-        place = "middle" if self.position is None else ", ".join(map(str, self.position))
-        return f"neuron at {place}" + (f" of {self.layer}" if self.layer else "")
-
     def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:
-        """Raise ConfigError if the neuron's layer has no such position."""
+        """Raise ConfigError if the position lies outside the layer's map."""
         own = self.layer or layer
         self._place(own, shapes[own])
 
+    def __str__(self) -> str:
+        """Position and layer."""
+        place = "middle" if self.position is None else ", ".join(map(str, self.position))
+        return f"neuron at {place}" + (f" of {self.layer}" if self.layer else "")
+
     def _place(self, layer: str, shape: Shape) -> tuple[int, ...]:
+        """The position in a layer of this shape."""
         size = tuple(n or 1 for n in shape[:-1])
         if self.position is None:
             return tuple(n // 2 for n in size)
@@ -82,7 +89,13 @@ class Neuron(Objective):
 
 
 class Window(NamedTuple):
-    """Part of an image's axis, and where the neuron then is on the layer's axis."""
+    """Part of an image's axis, and the neuron's place on the layer's axis for that part.
+
+    Attributes:
+        start: First pixel.
+        stop: Pixel after the last.
+        place: The neuron's index on the layer's axis, once the image is cut.
+    """
 
     start: int
     stop: int
@@ -90,6 +103,8 @@ class Window(NamedTuple):
 
 
 class _Span(NamedTuple):
+    """Positions low to high - 1 of an axis, and the stride from one output to the next."""
+
     low: int
     high: int
     stride: int
@@ -98,13 +113,22 @@ class _Span(NamedTuple):
 def receptive_field(
     spec: ModelSpec, layer: str, image: Sequence[int], place: tuple[int, ...]
 ) -> tuple[Window, ...] | None:
-    """The part of an image that gives a neuron its exact value; None if it takes all of it.
+    """The part of an image that gives a neuron its exact value.
 
     Args:
         spec: The architecture.
         layer: The neuron's layer.
         image: (height, width, channels), or (length, channels).
         place: The neuron's row and column, or its place along the length.
+
+    Returns:
+        One window per axis; None if the neuron needs the whole image.
+
+    Example:
+        >>> import jaxviz
+        >>> spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+        >>> receptive_field(spec, "conv1", (64, 64, 3), (9, 9))[0]
+        Window(start=7, stop=12, place=2)
     """
     shapes = spec.shapes(tuple(image), targets=[layer])
     windows = []
@@ -113,7 +137,7 @@ def receptive_field(
         if span is None:
             return None
         size, stride = image[axis], span.stride
-        # whole strides from either end, so that every layer pads as it did
+        # Whole strides from either end, so that every layer pads as before.
         start = max(span.low, 0) // stride * stride
         stop = size - max(size - span.high, 0) // stride * stride
         windows.append(Window(start, stop, index - start // stride))
@@ -124,7 +148,7 @@ def receptive_field(
 def _span(
     spec: ModelSpec, layer: str, shapes: dict[str, Shape], axis: int, index: int
 ) -> _Span | None:
-    """Positions of the input that one position of a layer reads, and the strides between."""
+    """Positions of the input that one position of a layer reads; None where it reads all."""
     known = {layer: _Span(index, index + 1, 1)}
     axes = len(shapes[layer]) - 1
     for node in reversed(spec.upstream([layer])):
@@ -142,6 +166,7 @@ def _span(
 
 
 def _before(node: Node, shape: Shape, span: _Span, axis: int, axes: int) -> _Span | None:
+    """Positions of a node's input that positions of its output read."""
     op, (low, high, stride) = node.op, span
     if isinstance(op, Pad):
         return _Span(low - op.amounts[axis][0], high - op.amounts[axis][0], stride)
@@ -158,5 +183,5 @@ def _before(node: Node, shape: Shape, span: _Span, axis: int, axes: int) -> _Spa
     return span if op.channelwise and len(shape) == axes + 1 and op.op not in _MOVING else None
 
 
-#: Channelwise operations that do not work position by position.
+#: Channelwise operations whose output at a position reads other positions.
 _MOVING = frozenset({"crop", "upsample", "resize", "global_pool", "permute", "slice"})

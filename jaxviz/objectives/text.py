@@ -1,34 +1,36 @@
-"""Objectives as people write them: `channel - 0.1*total_variation`."""
+"""Objectives as text: `channel - 0.1*total_variation`."""
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import ValidationError
 
 from jaxviz.errors import ConfigError, nearest
-from jaxviz.objectives import OBJECTIVES
 from jaxviz.objectives.base import Objective
+from jaxviz.objectives.registry import OBJECTIVES
 
-#: Other names that the field has for the same.
+#: Names that other tools use, by ours.
 _OTHER_NAMES = {"tv": "total_variation", "deepdream": "layer", "filter": "channel", "lp": "norm"}
-#: Arithmetic makes these; they are not written by name.
+#: Made by arithmetic, and never written by name.
 _UNWRITTEN = ("sum", "scaled", "product")
-_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+#: A number or an objective.
+_Term: TypeAlias = float | Objective
+_OPERATORS: dict[type[ast.operator], Callable[..., _Term]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
 }
-#: Fields that may be the name of a file.
+#: Fields that may hold the name of a file.
 _FILES = ("vector", "image")
 _SHELL = (
-    "Fields that are left out are the preset's where it has that objective. Quote it in a shell: "
-    "--objective 'channel - 0.1*total_variation'."
+    "A field that is left out has the preset's value, if the preset has that objective. Quote the "
+    "text in a shell: --objective 'channel - 0.1*total_variation'."
 )
 _EXPECTED = "Expected names, numbers, +, - and *, such as channel - 0.1*total_variation."
 
@@ -36,17 +38,17 @@ _EXPECTED = "Expected names, numbers, +, - and *, such as channel - 0.1*total_va
 def parse_objective(text: str, like: Objective | None = None, folder: str = "") -> Objective:
     """Read an objective.
 
-    It is written as arithmetic of names, each with its fields in brackets where they are not
-    the usual ones: `neuron(4, 7)`, `direction("probe.npy")`, `norm(6)`, `-channel`,
+    The text is arithmetic of names, each with its fields in brackets where they differ from the
+    usual ones: `neuron(4, 7)`, `direction("probe.npy")`, `norm(6)`, `-channel`,
     `channel(trim=0) + 0.5*diversity`, `caricature("cat.png", layer="conv3")`.
 
     Args:
         text: The objective.
-        like: One to take fields from that are not given, where it has a part of that name.
-        folder: What names of files are relative to.
+        like: Gives the fields that the text leaves out, where it has a part of that name.
+        folder: Folder that names of files are relative to.
 
     Raises:
-        ConfigError: Saying what is not understood, with the nearest names.
+        ConfigError: Naming the part that is wrong, with the nearest names.
 
     Example:
         >>> print(parse_objective("2*channel(trim=1) - norm(6)"))
@@ -63,16 +65,26 @@ def parse_objective(text: str, like: Objective | None = None, folder: str = "") 
 
 
 def objective_names() -> list[str]:
-    """Every name that may be written."""
+    """Every name that an objective's text may contain.
+
+    Example:
+        >>> objective_names()[:3]
+        ['channel', 'neuron', 'layer']
+    """
     return [name for name in OBJECTIVES if name not in _UNWRITTEN]
 
 
 def objective_table() -> str:
-    """Every objective with its fields, for people."""
+    """Every objective with its fields, for people.
+
+    Example:
+        >>> print(objective_table().splitlines()[2])
+        channel(channel, layer=…, trim=…, trim_until=…, leak=…, stage=…)
+    """
     lines = ["An objective is arithmetic of these: " + _EXPECTED.removeprefix("Expected "), ""]
     for name in objective_names():
         kind = OBJECTIVES[name]
-        fields = [field for field in kind.model_fields if field != "kind"]
+        fields = _fields(kind)
         placed = [field for field in fields if field in kind.places]
         named = [f"{field}=…" for field in fields if field not in kind.places]
         lines.append(f"{name}({', '.join(placed + named)})" if fields else name)
@@ -82,12 +94,23 @@ def objective_table() -> str:
     return "\n".join(lines)
 
 
+def _fields(kind: type[Objective]) -> list[str]:
+    return [field for field in kind.model_fields if field != "kind"]
+
+
 class _Reader:
+    """Reads a syntax tree.
+
+    Args:
+        like: Gives the fields that are left out.
+        folder: Folder that names of files are relative to.
+    """
+
     def __init__(self, like: Objective | None, folder: str) -> None:
         self._like = {part.kind: part for part in like.parts()} if like else {}
         self._folder = Path(folder)
 
-    def read(self, tree: ast.expr) -> Any:
+    def read(self, tree: ast.expr) -> _Term:
         """A number or an objective."""
         match tree:
             case ast.BinOp(left, op, right) if type(op) in _OPERATORS:
@@ -103,7 +126,7 @@ class _Reader:
                 return self._made(name, given, {k.arg: self._literal(k.value) for k in keywords})
         raise ConfigError(f"{ast.unparse(tree)!r} cannot be part of an objective", hint=_EXPECTED)
 
-    def _combined(self, combine: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    def _combined(self, combine: Callable[..., _Term], left: _Term, right: _Term) -> _Term:
         numbers = [not isinstance(side, Objective) for side in (left, right)]
         if any(numbers) and not all(numbers) and combine is not operator.mul:
             raise ConfigError(
@@ -111,46 +134,48 @@ class _Reader:
             )
         return combine(left, right)
 
-    def _literal(self, tree: ast.expr) -> Any:
+    def _literal(self, tree: ast.expr) -> object:
         return tree.id if isinstance(tree, ast.Name) else ast.literal_eval(tree)
 
-    def _made(self, name: str, given: list[Any], named: dict[str | None, Any]) -> Objective:
+    def _made(
+        self, name: str, given: list[object], named: Mapping[str | None, object]
+    ) -> Objective:
         kind = OBJECTIVES.get(_OTHER_NAMES.get(name, name))
         if kind is None or kind.model_fields["kind"].default in _UNWRITTEN:
             known = objective_names()
             hint = nearest(name, [*known, *_OTHER_NAMES]) or f"There are: {', '.join(known)}."
             raise ConfigError(f"there is no objective {name!r}", hint=hint)
         fields = self._placed(name, kind, given) | {str(f): v for f, v in named.items()}
-        possible = [field for field in kind.model_fields if field != "kind"]
+        possible = _fields(kind)
         if wrong := [field for field in fields if field not in possible]:
             hint = nearest(wrong[0], possible)
             hint = hint or (f"It has: {', '.join(possible)}." if possible else "It has none.")
             raise ConfigError(f"objective {name!r} has no field {wrong[0]!r}", hint=hint)
         like = self._like.get(kind.model_fields["kind"].default)
-        made: dict[str, Any] = {f: getattr(like, f) for f in possible} if like else {}
+        made: dict[str, object] = {f: getattr(like, f) for f in possible} if like else {}
         made |= {field: self._file(field, value) for field, value in fields.items()}
         try:
-            return kind(**made)
+            return kind.model_validate(made)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"][:1]))
             raise ConfigError(f"objective {name!r}: {where}: {first['msg']}") from error
 
-    def _placed(self, name: str, kind: type[Objective], given: list[Any]) -> dict[str, Any]:
-        """Fields that are given by place; a position may be given as its numbers."""
+    def _placed(self, name: str, kind: type[Objective], given: list[object]) -> dict[str, object]:
+        """Fields that are given without their name; a position may be given as its numbers."""
         if len(given) > 1 and kind.places == ("position",):
             given = [tuple(given)]
         if len(given) > len(kind.places):
             raise ConfigError(
                 f"objective {name!r} takes {len(kind.places)} fields by place, found {len(given)}",
-                hint=f"Name them: {', '.join(f for f in kind.model_fields if f != 'kind')}.",
+                hint=f"Name them: {', '.join(_fields(kind))}.",
             )
         field = dict(zip(kind.places, given, strict=False))
         if isinstance(field.get("position"), int):
             field["position"] = (field["position"],)
         return field
 
-    def _file(self, field: str, value: Any) -> Any:
+    def _file(self, field: str, value: object) -> object:
         if field not in _FILES or not isinstance(value, str):
             return value
         path = self._folder / value
@@ -159,11 +184,21 @@ class _Reader:
         return str(path) if field == "image" else read_vectors(path)
 
 
-def read_vectors(path: Path) -> list[Any]:
-    """Directions from a `.npy` file: [channels], or [unit, channels] for several.
+def read_vectors(path: Path) -> list[float] | list[list[float]]:
+    """Read directions from a `.npy` file.
+
+    Args:
+        path: A file of finite numbers, [channels], or [unit, channels] for several directions.
 
     Raises:
-        ConfigError: If it holds anything else.
+        ConfigError: If the file holds anything else.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "probe.npy"
+        >>> np.save(path, np.array([0.5, -1.0]))
+        >>> read_vectors(path)
+        [0.5, -1.0]
     """
     try:
         array = np.load(path, allow_pickle=False)
@@ -180,4 +215,5 @@ def read_vectors(path: Path) -> list[Any]:
             f"{array.shape if isinstance(array, np.ndarray) else ''}",
             hint="Expected finite numbers of shape [channels] or [unit, channels].",
         )
-    return array.astype(np.float64).tolist()
+    found: list[float] | list[list[float]] = array.astype(np.float64).tolist()
+    return found

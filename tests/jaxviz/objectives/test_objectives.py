@@ -187,7 +187,7 @@ def test_a_score_leaves_penalties_and_helps_out():
 
 def test_a_direction_of_another_length_is_refused(bundle):
     preset = Preset(name="p", objective=Direction(vector=(1.0, 2.0)), steps=1)
-    with pytest.raises(ConfigError, match="2 numbers for a layer of 10 channels"):
+    with pytest.raises(ConfigError, match="2 numbers does not fit a layer of 10 channels"):
         jaxviz.render(bundle, "conv2", [0], preset=preset, size=16)
 
 
