@@ -1,17 +1,13 @@
 """The bundled classifier is as good as it says, on galaxies that are what they say."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import jaxviz
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import galaxies
+from scripts import galaxies
 
 RECORD = json.loads(jaxviz.example("galaxy_cnn.json").read_text())
 

@@ -1,16 +1,12 @@
 """The gallery page shows what its list says, and its commands are ones that exist."""
 
 import shlex
-import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 
 from jaxviz.cli import cli
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import make_gallery
+from scripts import make_gallery
 
 ROOT = make_gallery.ROOT
 SECTIONS = tomllib.loads((ROOT / "scripts" / "gallery.toml").read_text("utf-8"))["section"]

@@ -1,0 +1,1 @@
+"""Networks, atlases and comparisons that several tests use."""

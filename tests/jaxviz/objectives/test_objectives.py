@@ -32,35 +32,10 @@ from jaxviz.objectives.neuron import receptive_field
 from jaxviz.objectives.text import objective_names, objective_table, parse_objective
 from jaxviz.parameterizations import Pixel
 from jaxviz.presets import Preset
+from tests.support.examples import GIVEN, VECTOR
+from tests.support.examples import OBJECTIVES as EXAMPLES
 from tests.support.tiny import tiny_bundle
 
-VECTOR = tuple(float(x) for x in np.random.default_rng(0).normal(size=10))
-GIVEN = np.random.default_rng(5).uniform(-1, 1, (16, 16, 3)).astype(np.float32)
-EXAMPLES = [
-    Neuron(layer="conv2/pre_activation"),
-    Neuron(layer="conv1", channel=2, position=(0, 15)),
-    Inversion(image=GIVEN),
-    Caricature(image=GIVEN, layer="conv1"),
-    Channel(),
-    Channel(leak=0.2, trim=1),
-    Channel(stage="pre_activation"),
-    Channel(layer="conv1", channel=2),
-    Layer(),
-    Direction(vector=VECTOR),
-    Direction(vector=VECTOR, cosine=2.0),
-    Cosine(vector=VECTOR),
-    Logit(layer="scores", label=1),
-    TotalVariation(),
-    TotalVariation(beta=2.0),
-    TotalVariation(beta=1.5),
-    Norm(p=1),
-    Norm(p=6, over="size"),
-    LatentNorm(),
-    Border(width=3),
-    Channel() - 0.5 * TotalVariation(),
-    -Channel(),
-    Channel() * Layer(),
-]
 CLOSE = {"rtol": 2e-5, "atol": 1e-6}
 
 

@@ -16,17 +16,8 @@ from jaxviz.parameterizations import (
 )
 from jaxviz.parameterizations.colour import IMAGENET, mixed
 from jaxviz.parameterizations.fourier import envelope
+from tests.support.examples import PARAMETERIZATIONS as EXAMPLES
 
-EXAMPLES = [
-    Pixel(noise=0.5),
-    Pixel(noise=0.5, distribution="normal", squash="clip"),
-    Pixel(noise=1.0, colour="natural", squash="sigmoid"),
-    Fourier(),
-    Fourier(decay=0.85, colour="natural", squash="sigmoid", sd=0.1, stretch=True),
-    Fourier(sd=1.0, standardise=True, squash="sigmoid"),
-    Phase(spectrum="natural", squash="sigmoid"),
-    Phase(spectrum=(1.0, 0.5, 0.25, 0.1)),
-]
 SHAPES = [(6, 6), (5, 7), (6, 5), (7, 4)]
 
 

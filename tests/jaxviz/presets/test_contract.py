@@ -14,15 +14,12 @@ from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.objectives import OBJECTIVES, Channel, Diversity
 from jaxviz.parameterizations import PARAMETERIZATIONS, Phase, Pixel
 from jaxviz.presets import PRESETS, Preset
-from jaxviz.presets.optimizers import Call, OptimizerConfig
+from jaxviz.presets.optimizers import OptimizerConfig
 from jaxviz.spec import InputRange
 from jaxviz.status import UnitStatus
 from jaxviz.transforms import TRANSFORMS
-from tests.jaxviz.objectives.test_objectives import EXAMPLES as OBJECTIVE_EXAMPLES
-from tests.jaxviz.parameterizations.test_parameterizations import (
-    EXAMPLES as PARAMETERIZATION_EXAMPLES,
-)
-from tests.jaxviz.transforms.test_transforms import EXAMPLES as TRANSFORM_EXAMPLES
+from tests.support import examples
+from tests.support.presets import settled
 from tests.support.tiny import tiny_bundle
 
 KINDS = list(itertools.product((3, 1, 5), (15, 16)))
@@ -37,13 +34,13 @@ PLAIN = Preset(
 #: One of each name is tried with one kind of image by default, and all with all of them in
 #: the slow suite.
 PARTS = [
-    *[(f"objective-{n}-{o.kind}", {"objective": o}) for n, o in enumerate(OBJECTIVE_EXAMPLES)],
+    *[(f"objective-{n}-{o.kind}", {"objective": o}) for n, o in enumerate(examples.OBJECTIVES)],
     ("objective-diversity", {"objective": Channel() + Diversity(), "replicates": 2}),
     *[
         (f"parameterization-{n}-{p.kind}", {"parameterization": p})
-        for n, p in enumerate(PARAMETERIZATION_EXAMPLES)
+        for n, p in enumerate(examples.PARAMETERIZATIONS)
     ],
-    *[(f"transform-{n}-{t.kind}", {"transforms": (t,)}) for n, t in enumerate(TRANSFORM_EXAMPLES)],
+    *[(f"transform-{n}-{t.kind}", {"transforms": (t,)}) for n, t in enumerate(examples.TRANSFORMS)],
 ]
 #: What does not rise by steps uphill: a picture of noise, and what has no score.
 RISES_NOT = {"noise"}
@@ -130,21 +127,3 @@ def small(preset):
     )
     draws = min(2, preset.draws)
     return preset.override(transforms=transforms, draws=draws, steps=3, rescue=False)
-
-
-def settled(preset):
-    """Without steps that turn on the sign of a gradient that is zero but for rounding.
-
-    Adam and its kin first divide a gradient by its own size. Where that is all rounding, two
-    chunks step in opposite directions, and by a whole radian with MACO's. Steps are short,
-    for what begins as rounding grows with them.
-    """
-    config = preset.optimizer.model_copy(
-        update={
-            "optimizer": Call(name="sgd"),
-            "learning_rate": 0.05 * (preset.units[1] - preset.units[0]),
-            "gradient": "rms",
-            "schedule": None,
-        }
-    )
-    return preset.override(optimizer=config)

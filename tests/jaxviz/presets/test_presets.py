@@ -11,7 +11,7 @@ from jaxviz.errors import ConfigError
 from jaxviz.presets import DEFAULT_PRESET, PRESETS, get_preset
 from jaxviz.runtime.keys import unit_keys
 from jaxviz.spec import InputRange
-from tests.jaxviz.presets.test_contract import settled
+from tests.support.presets import settled
 from tests.support.tiny import tiny_bundle
 
 SIZE, STEPS, CHANNEL = 13, 4, 2

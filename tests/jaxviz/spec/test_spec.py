@@ -13,7 +13,7 @@ from jaxviz._util.text import printable
 from jaxviz.errors import ImageSizeError
 from jaxviz.model import run
 from jaxviz.spec import Conv, InputSpec, ModelSpec, Node, Pool
-from tests.jaxviz.model.test_channel import SHAPES, SPEC, WEIGHTS
+from tests.support.branches import SHAPES, SPEC, WEIGHTS
 from tests.support.tiny import tiny_bundle
 
 

@@ -23,27 +23,8 @@ from jaxviz.transforms import (
     size_after,
 )
 from jaxviz.transforms.resampling import rolled
+from tests.support.examples import TRANSFORMS as EXAMPLES
 
-EXAMPLES = [
-    Pad(amount=3, value=0.2),
-    Pad(amount=3, outside="reflect"),
-    Pad(amount=3, outside="wrap"),
-    Jitter(amount=4),
-    Jitter(amount=4, wrap=True),
-    Scale(factors=(0.9, 1.1), between=True, outside="wrap"),
-    Scale(factors=(0.8, 1.2), value=0.3),
-    Octaves(count=3),
-    Octaves(count=2, ratio=2.0, order="random"),
-    Rotate(degrees=(-10.0, 10.0), between=True, outside="edge"),
-    Rotate(degrees=(5.0,), outside="wrap"),
-    Rotate(degrees=(5.0,), value=0.4),
-    Crop(amount=2),
-    Box(start=0.5, end=0.2, pixels=9),
-    Blur(low=0.5, high=1.5),
-    Flip(),
-    Flip(vertical=True),
-    Noise(normal=0.1, uniform=0.1),
-]
 NAMES = [f"{t.kind}{number}" for number, t in enumerate(EXAMPLES)]
 CLOSE = {"rtol": 1e-5, "atol": 2e-6}
 
