@@ -58,6 +58,7 @@ def _blend(name: str, *colours: str) -> Colormap:
     return LinearSegmentedColormap.from_list(name, colours)
 
 
+#: Every theme by its name.
 THEMES = {
     "light": Theme(
         name="light",

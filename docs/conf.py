@@ -1,0 +1,67 @@
+"""Sphinx configuration of the documentation; `scripts/docs` builds it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from jaxviz._util.version import __version__
+
+project = "jaxviz"
+author = "the jaxviz authors"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+source_suffix = {".md": "markdown"}
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+# Docstrings write code in single backticks.
+default_role = "code"
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_member_order = "groupwise"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
+autodoc_default_options = {"members": True, "undoc-members": False}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = "jaxviz"
+html_static_path = ["_static"]
+html_css_files = ["jaxviz.css"]
+html_show_copyright = False
+html_copy_source = False
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
+
+
+def _skip(app: Any, kind: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out Pydantic's own attributes, which every model would repeat."""
+    return True if name in {"model_config", "model_post_init"} else None
+
+
+def _literal_blocks(
+    app: Any, kind: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    """Add the markup that docstrings leave out, because they are read on terminals too."""
+    lines[:] = [re.sub(r"(?<=[\[ ])\*(?=\w+[,\]])", r"\\*", line) for line in lines]
+    for number, line in enumerate(lines[:-2]):
+        after = lines[number + 2]
+        indent = len(line) - len(line.lstrip())
+        opens = line.endswith(":") and not line.endswith("::") and not line.lstrip().startswith(":")
+        if opens and not lines[number + 1].strip() and after.startswith(" " * (indent + 4)):
+            lines[number] = f"{line}:"
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-docstring", _literal_blocks)
