@@ -48,20 +48,29 @@ def _skip(app: Any, kind: str, name: str, value: Any, skip: bool, options: Any) 
     return True if name in {"model_config", "model_post_init"} else None
 
 
-def _literal_blocks(
-    app: Any, kind: str, name: str, value: Any, options: Any, lines: list[str]
-) -> None:
+def _as_rst(app: Any, kind: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     """Add the markup that docstrings leave out, because they are read on terminals too."""
-    lines[:] = [re.sub(r"(?<=[\[ ])\*(?=\w+[,\]])", r"\\*", line) for line in lines]
-    for number, line in enumerate(lines[:-2]):
-        after = lines[number + 2]
+    literal = -1  # the indentation of the line that a block of code belongs to
+    for number, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
-        opens = line.endswith(":") and not line.endswith("::") and not line.lstrip().startswith(":")
-        if opens and not lines[number + 1].strip() and after.startswith(" " * (indent + 4)):
-            lines[number] = f"{line}:"
+        if literal >= 0 and (not line.strip() or indent > literal):
+            continue
+        literal = -1
+        if line.lstrip().startswith((">>>", "...")):
+            literal = max(indent - 1, 0)
+            continue
+        after = lines[number + 1 : number + 3]
+        if line.endswith(":") and len(after) == 2 and not after[0].strip():
+            if after[1].startswith(" " * (indent + 4)):
+                lines[number], literal = f"{line}:", indent
+                continue
+        parts = re.split(r"(`[^`]*`)", line)
+        lines[number] = "".join(
+            part if part.startswith("`") else re.sub(r"([*|])", r"\\\1", part) for part in parts
+        )
 
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", _skip)
-    app.connect("autodoc-process-docstring", _literal_blocks)
+    app.connect("autodoc-process-docstring", _as_rst, priority=400)  # before Napoleon

@@ -8,12 +8,15 @@ The pages are kept under version control, so they can be read without a build.
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -26,12 +29,15 @@ from jaxviz.cli import cli
 from jaxviz.jobs.recipe import AtlasRecipe
 
 REFERENCE = Path(__file__).parent / "reference"
+#: Modules whose page lists the names in their `__all__`.
+MODULES = ("atlas", "figures", "objectives", "parameterizations", "presets", "transforms")
 _NOTE = "<!-- Written by docs/generate.py. Change the code, then run scripts/docs --update. -->"
 
 
 def pages() -> dict[str, str]:
     """Every generated page: file name below `docs/reference` to its text."""
     return {
+        **{f"api/{name}.md": _module(f"jaxviz.{name}") for name in MODULES},
         "cli.md": _command_line(),
         "recipe.md": _recipe(),
         "manifest.md": _manifest(),
@@ -39,6 +45,42 @@ def pages() -> dict[str, str]:
         "exceptions.md": _exceptions(),
         "environment.md": _environment(),
     }
+
+
+# -- Python
+
+
+def _module(name: str) -> str:
+    """A module's text, then its classes, functions and values, each in alphabetical order."""
+    module = importlib.import_module(name)
+    kinds: dict[str, list[str]] = {"Classes": [], "Functions": [], "Values": []}
+    for public in sorted(module.__all__, key=str.lower):
+        value = getattr(module, public)
+        if inspect.isclass(value):
+            kinds["Classes"].append(f".. autoclass:: {name}.{public}")
+        elif inspect.isfunction(value):
+            kinds["Functions"].append(f".. autofunction:: {name}.{public}")
+        else:
+            kinds["Values"].append(f".. autodata:: {_home(module, public)}.{public}\n   :no-value:")
+    return _page(
+        name,
+        _directives([f".. automodule:: {name}\n   :no-members:"]),
+        *(f"## {kind}\n\n{_directives(listed)}" for kind, listed in kinds.items() if listed),
+    )
+
+
+def _home(module: ModuleType, public: str) -> str:
+    """The module whose source assigns a value, where its comment stands."""
+    for statement in ast.parse(inspect.getsource(module)).body:
+        imported = isinstance(statement, ast.ImportFrom) and statement.module
+        if imported and public in [alias.name for alias in statement.names]:
+            return _home(importlib.import_module(imported), public)
+    return module.__name__
+
+
+def _directives(listed: Iterable[str]) -> str:
+    lines = "\n".join(listed)
+    return f"```{{eval-rst}}\n{lines}\n```"
 
 
 # -- command line
@@ -229,14 +271,13 @@ def _exceptions() -> str:
                 yield from tree(child, depth + 1)
 
     names = [name for name, kind in vars(errors).items() if inspect.isclass(kind)]
-    listed = "\n".join(f".. autoexception:: jaxviz.errors.{name}" for name in names)
     return _page(
         "Exceptions",
         "jaxviz raises these on purpose; everything else is a bug. The command line prints the "
         "message without a traceback and exits with status 1. A message names the operation and "
         "its object, then lists every problem on its own line, then says how to fix it.",
         "\n".join(tree(errors.JaxvizError)),
-        f"```{{eval-rst}}\n{listed}\n```",
+        _directives(f".. autoexception:: jaxviz.errors.{name}" for name in names),
     )
 
 
