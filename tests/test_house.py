@@ -17,8 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = ("jaxviz", "converters", "benchmarks", "tests")
-#: Folders of virtual environments, and of a script that runs in an environment of its own.
-OTHER_ENVIRONMENTS = {".venv", ".cache", "specimens"}
+#: Folders of virtual environments, and of scripts that run in another one or with an older commit.
+OTHER_ENVIRONMENTS = {".venv", ".cache", "specimens", "data"}
 FILES_BESIDE_THE_FOLDERS = 7
 CLASS_LINES = 200
 FUNCTION_LINES = 60
