@@ -69,7 +69,6 @@ KNOWN: set[str] = {
     "class: converters/lower.py: _Lowering",
     "class: jaxviz/atlas/writer.py: AtlasWriter",
     "class: jaxviz/engine/renderer.py: LayerRenderer",
-    "class: jaxviz/figures/canvas.py: Canvas",
     "function: benchmarks/peers/packages.py: torch_lucent",
     "function: jaxviz/engine/program.py: Program.__init__",
     "circle: converters/bind.py <-> converters/lower.py",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxviz._util.text import table_lines, printable
+from jaxviz._util.text import printable, table_lines
 from jaxviz.cli.options import atlas_recipe, recipe_options, weights_option
 
 if TYPE_CHECKING:

@@ -71,7 +71,15 @@ def make_bundle(path: Path) -> None:
 def architecture():
     """The network's spec."""
     from jaxviz.spec import (
-        Activation, BatchNorm, Conv, Dense, GlobalPool, InputSpec, ModelSpec, Node, Pool,
+        Activation,
+        BatchNorm,
+        Conv,
+        Dense,
+        GlobalPool,
+        InputSpec,
+        ModelSpec,
+        Node,
+        Pool,
     )  # fmt: skip
 
     def conv(name: str, source: str, filters: int, side: int) -> tuple[Node, Node]:
@@ -107,8 +115,9 @@ def architecture():
 
 def make_one(recipe: str, table: str, output: str, layer: str = "", units: str = "0") -> None:
     """Make the atlas of one table; with a layer, die after so many of that layer's units."""
-    from jaxviz import run
     from jaxviz.recipe import read_recipes
+
+    from jaxviz import run
 
     class Killing(run.Reporter):
         now, made, others = "", 0, 0
