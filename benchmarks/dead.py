@@ -39,10 +39,10 @@ def measured(bundle, layer, arguments):
     """What became of some units of a layer."""
     begin = time.perf_counter()
     preset = get_preset(arguments.preset).override(steps=arguments.steps, rescue=True)
-    renderer = LayerRenderer(bundle, layer, preset, size=arguments.size, chunk=8)
-    count = renderer.units_in_layer
+    renderer = LayerRenderer.for_layer(bundle, layer, preset, size=arguments.size, chunk=8)
+    count = renderer.setup.units
     channels = np.unique(np.linspace(0, count - 1, min(arguments.units, count)).astype(int))
-    result = renderer.render_chunk(channels.tolist(), 0)
+    result = renderer.render(channels.tolist(), 0)
     dead = result.status == UnitStatus.DEAD
     unreachable = result.reasons == Reason.UNREACHABLE
     return {

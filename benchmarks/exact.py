@@ -63,15 +63,15 @@ def compared(found: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 def of_cell(network: str, layer: str, size: int, count: int) -> dict[str, Any]:
     """Both in float32 against float64."""
     bundle = load_bundle(CACHE / f"{network}.keras")
-    renderer = LayerRenderer(bundle, layer, get_preset("keras-io"), size=size)
-    spec, count = bundle.spec, min(count, renderer.units_in_layer)
-    images = np.random.default_rng(0).uniform(-0.125, 0.125, (count, *renderer.shape))
-    own = prepare_weights(spec, bundle.weights, renderer.implementations, [layer])
+    renderer = LayerRenderer.for_layer(bundle, layer, get_preset("keras-io"), size=size)
+    spec, count = bundle.spec, min(count, renderer.setup.units)
+    images = np.random.default_rng(0).uniform(-0.125, 0.125, (count, *renderer.setup.shape))
+    own = prepare_weights(spec, bundle.weights, renderer.execution.implementations, [layer])
     exact = gradients(spec, bundle.weights, {}, layer, images)
     there = np.linalg.norm(exact, axis=1) > 0
     narrow = images.astype(np.float32)
     plain = gradients(spec, bundle.weights, {}, layer, narrow)
-    ours = gradients(spec, own, renderer.implementations, layer, narrow)
+    ours = gradients(spec, own, renderer.execution.implementations, layer, narrow)
     return {
         "network": network,
         "layer": layer,

@@ -58,7 +58,9 @@ def compiled(cell: tuple[str, str, int], target: Target) -> dict[str, object]:
             lowered = tpu.plain_step(bundle, layer, size, target, units=UNITS)
         else:
             preset = get_preset("keras-io")
-            renderer = LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target)
+            renderer = LayerRenderer.for_layer(
+                bundle, layer, preset, size=size, dtype=dtype, target=target
+            )
             lowered = renderer.lower(UNITS)
         result[name] = read(lowered)
     return result

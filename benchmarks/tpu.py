@@ -137,7 +137,9 @@ def lowered_step(cell: Cell, variant: str, target: Target) -> jax.stages.Lowered
     if variant == PLAIN:
         return plain_step(bundle, layer, size, target, units=units)
     preset, dtype = get_preset("keras-io"), VARIANTS[variant]
-    return LayerRenderer(bundle, layer, preset, size=size, dtype=dtype, target=target).lower(units)
+    return LayerRenderer.for_layer(
+        bundle, layer, preset, size=size, dtype=dtype, target=target
+    ).lower(units)
 
 
 def costs(

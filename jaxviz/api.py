@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxviz.bundle import Bundle
 from jaxviz.bundle.load import load_bundle
-from jaxviz.engine.precision import AskedDtype
+from jaxviz.engine.execution import AskedDtype
 from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.model import Model
 from jaxviz.objectives import Objective
@@ -97,7 +97,7 @@ def render(
         objective = parse_objective(objective, chosen.objective)
     if init is not None and size is None:
         size = (init.shape[1], init.shape[2])
-    renderer = LayerRenderer(
+    renderer = LayerRenderer.for_layer(
         model,
         layer,
         chosen.override(steps=steps, objective=objective, replicates=replicates),
@@ -107,8 +107,8 @@ def render(
         measure=measure,
         dtype=dtype,
     )
-    wanted = renderer.check_channels(channels)
-    renderer.tune(len(wanted))
+    wanted = renderer.setup.check_channels(channels)
     if init is not None:
-        init = renderer.check_init(init, len(wanted))
-    return renderer.render_chunk(wanted, seed, init, on_progress or (lambda count: None))
+        init = renderer.setup.check_init(init, len(wanted))
+    ready = renderer.settled(len(wanted))
+    return ready.render(wanted, seed, init, on_progress or (lambda count: None))

@@ -52,17 +52,17 @@ def jaxviz(cell, images, channels, batch):
 def whole_layer(bundle, cell, preset):
     """What a run does: a small layer's step is compiled with less effort, and is slower."""
     began = time.perf_counter()
-    renderer = LayerRenderer(bundle, cell["layer"], preset, size=cell["size"])
-    renderer.compile(renderer.units_in_layer, Event())
-    renderer.tune(renderer.units_in_layer)
+    renderer = LayerRenderer.for_layer(bundle, cell["layer"], preset, size=cell["size"])
+    units = renderer.setup.units
+    renderer = renderer.compiled(units, Event()).settled(units)
     first = time.perf_counter() - began
-    if renderer.effort == "all":  # at the pace that is measured beside the others
+    if renderer.execution.effort == "all":  # at the pace that is measured beside the others
         return {"first_seconds": first}
     stepper = Stepper(
         bundle, cell["layer"], preset,
-        size=cell["size"], chunk=renderer.chunk, effort=renderer.effort,
+        size=cell["size"], chunk=renderer.execution.chunk, effort=renderer.execution.effort,
     )  # fmt: skip
-    channels = np.arange(stepper.units) % renderer.units_in_layer
+    channels = np.arange(stepper.units) % renderer.setup.units
     states = stepper.advance(stepper.start(channels), channels, 1)
     best, end = np.inf, time.perf_counter() + 1.0
     while time.perf_counter() < end:

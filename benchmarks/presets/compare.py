@@ -51,8 +51,8 @@ def trim_free(preset, steps):
 
 def rendered(bundle, layer, preset, channels, size):
     """(renderer, its pictures)."""
-    renderer = LayerRenderer(bundle, layer, preset, size=size, chunk=8)
-    return renderer, renderer.render_chunk(channels, 0)
+    renderer = LayerRenderer.for_layer(bundle, layer, preset, size=size, chunk=8)
+    return renderer, renderer.render(channels, 0)
 
 
 def by_torch_lucent(arguments, bundle, layer, channels):
@@ -72,8 +72,8 @@ def by_torch_lucent(arguments, bundle, layer, channels):
 def scores(renderer, raw, channels, spec):
     """[unit] mean activation of pictures as they are, and brought into the range."""
     units = ValueRange(0.0, 1.0, spec.range)
-    network = Network(spec, renderer.implementations, renderer.shape)
-    assessor = Assessor(network, renderer._params, renderer.layer, units, 8, raw[:1])
+    network = Network(spec, renderer.execution.implementations, renderer.setup.shape)
+    assessor = Assessor(network, renderer.programs.weights, renderer.setup.layer, units, 8, raw[:1])
     rows = np.arange(len(channels))
     inside = np.asarray(units.to_network(np.clip(np.asarray(units.from_network(raw)), 0, 1)))
     return assessor.activations(raw)[rows, channels], assessor.activations(inside)[rows, channels]
@@ -136,14 +136,14 @@ def add_times(bundle, rows, arguments):
         if not of_this or row["preset"] not in PRESETS or not row["steps to reach"]:
             continue
         preset = trim_free(PRESETS[row["preset"]], row["steps"])
-        renderer = LayerRenderer(bundle, row["layer"], preset, size=row["size"])
-        channels = list(range(min(TIMED, renderer.units_in_layer)))
-        renderer.tune(len(channels))
-        renderer.render_chunk(channels, 0)  # as many as are timed, or something is compiled then
+        renderer = LayerRenderer.for_layer(bundle, row["layer"], preset, size=row["size"])
+        channels = list(range(min(TIMED, renderer.setup.units)))
+        renderer = renderer.settled(len(channels))
+        renderer.render(channels, 0)  # as many as are timed, or something is compiled then
         took = []
         for _ in range(3):
             begin = time.perf_counter()
-            renderer.render_chunk(channels, 0)
+            renderer.render(channels, 0)
             took.append(time.perf_counter() - begin)
         seconds = min(took) / len(channels)
         row["seconds per picture"] = round(seconds, 4)

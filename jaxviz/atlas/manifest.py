@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from jaxviz._util.filenames import encode
 from jaxviz._util.version import __version__
@@ -22,6 +30,7 @@ from jaxviz.atlas.files import explained, write_whole
 from jaxviz.atlas.summary import Spread
 from jaxviz.errors import AtlasError
 from jaxviz.imaging.curves import curve_size
+from jaxviz.runtime.execution import Execution
 
 MANIFEST_FILE = "manifest.json"
 FORMAT: Final = "jaxviz-atlas"
@@ -39,7 +48,7 @@ class LayerPlan(BaseModel):
         width: Of each image as shown, in pixels.
         depth: Channels of each image as shown: 1 is grey, 3 is colour.
         chunk: Units that are committed together.
-        compute: How the units are computed (chunk, lowerings, …), given back on resume.
+        compute: How the units are computed; a continued run is handed the same value.
         preset: Name of the preset, shown on sheet and page.
 
     Example:
@@ -56,8 +65,13 @@ class LayerPlan(BaseModel):
     width: int = Field(ge=1)
     depth: int = Field(ge=1)
     chunk: int = Field(default=32, ge=1)
-    compute: dict[str, JsonValue] = Field(default_factory=dict)
+    compute: Execution | None = None
     preset: str = ""
+
+    @field_validator("compute", mode="before")
+    @classmethod
+    def _none_recorded(cls, value: Any) -> Any:
+        return value or None  # an atlas of version 0.1 may hold {}
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from jaxviz.atlas.columns import UnitStatus
 from jaxviz.atlas.layout import Box, Layout, layout_of
 from jaxviz.atlas.manifest import LayerPlan
-from jaxviz.imaging.display import displayed
+from jaxviz.imaging.screen import displayed
 
 #: Their pictures are dimmed and hatched, because they are no result.
 MARKED = frozenset([UnitStatus.DEAD, UnitStatus.FAILED])

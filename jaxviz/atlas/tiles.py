@@ -17,7 +17,7 @@ from PIL import Image
 
 from jaxviz.atlas.files import write_whole
 from jaxviz.atlas.manifest import LayerPlan, Strips
-from jaxviz.imaging.display import displayed
+from jaxviz.imaging.screen import displayed
 
 TILES_FOLDER = "tiles"
 _MOST_TILES = 32

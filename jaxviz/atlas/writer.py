@@ -37,6 +37,7 @@ from jaxviz.atlas.store import LAYERS_FOLDER, LayerStore, make_group
 from jaxviz.atlas.summary import reasons, spreads
 from jaxviz.atlas.tiles import TILES_FOLDER, write_strips
 from jaxviz.errors import AtlasError, LayerError, nearest
+from jaxviz.runtime.execution import Execution
 
 LOCK_FILE = ".lock"
 SHEETS_FOLDER = "sheets"
@@ -208,18 +209,18 @@ class AtlasWriter:
             if self._run not in self.manifest.runs:
                 self.manifest.runs.append(self._run)
 
-    def record_compute(self, layer: str, compute: Mapping[str, Any]) -> None:
+    def record_compute(self, layer: str, compute: Execution) -> None:
         """Keep how a layer's units are computed from now on, for whoever continues it.
 
         Args:
             layer: The layer's name.
-            compute: JSON values, given back on resume as `LayerPlan.compute`.
+            compute: Given back on resume as `LayerPlan.compute`.
         """
         state = self._layer(layer)
         if state.plan.compute == compute:
             return
         with self._changing:
-            state.plan = state.entry.plan = state.plan.model_copy(update={"compute": dict(compute)})
+            state.plan = state.entry.plan = state.plan.model_copy(update={"compute": compute})
             self._save()
 
     def finish(self, layer: str, *, seconds: float = 0.0) -> None:

@@ -19,11 +19,9 @@ from jaxviz.bench.document import BenchResult, Device, Row
 from jaxviz.bench.rates import memory_rate, product_rate
 from jaxviz.bench.stepper import States, Stepper
 from jaxviz.bundle import Bundle
-from jaxviz.engine.precision import Dtype
-from jaxviz.model.cost import step_cost
 from jaxviz.presets import Preset
+from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.hlo import accessed_bytes
-from jaxviz.transforms import size_after
 
 _REPEATS = 5
 # Units that are tried until as many as are wanted have a gradient.
@@ -119,8 +117,8 @@ def measure(
     stepper = Stepper(bundle, layer, preset, size=settings.size, chunk=chunk, dtype=dtype)
     row = Row(
         layer=layer,
-        units=stepper.renderer.units_in_layer,
-        size=stepper.renderer.shape,
+        units=stepper.renderer.setup.units,
+        size=stepper.renderer.setup.shape,
         chunk=stepper.chunk,
         lanes=stepper.lanes,
         dtype=dtype,
@@ -151,13 +149,8 @@ def _timed(bundle: Bundle, stepper: Stepper, row: Row, device: Device, seconds: 
         states, total = stepper.timed(states, channels, steps)
         took.append(total / steps)
     median = statistics.median(took)
-    preset = stepper.renderer.preset
-    height, width, depth = row.size
-    seen: tuple[int, ...] = (*size_after(preset.transforms, height, width), depth)
-    if len(bundle.spec.inputs_of([row.layer])[0].shape) == 2:  # an image of one row is a signal
-        seen = seen[1:]
     shares = len(stepper.renderer.target.devices)
-    flops = preset.draws * step_cost(bundle.spec, row.layer, seen).flops
+    flops = stepper.renderer.setup.step_flops
     found = {
         "live": len(live),
         "tried": tried,

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 
 from jaxviz.bundle import Bundle
 from jaxviz.engine.ascent import State
-from jaxviz.engine.precision import Dtype
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model import Model
 from jaxviz.presets import Preset
+from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.keys import unit_keys
 from jaxviz.runtime.xla_options import Effort
 
@@ -75,13 +75,14 @@ class Stepper:
             chunk = tuned_chunk(model, layer, preset, size, dtype)
         self.tuning_seconds = time.perf_counter() - began if tunes else 0.0
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
-        self.renderer = LayerRenderer(model, layer, endless, size=size, chunk=chunk, dtype=dtype)
-        self.renderer.effort = effort
-        self.chunk: int = self.renderer.target.shared(self.renderer.chunk)
-        self.lanes = self.renderer.lanes
+        by_rule = LayerRenderer.for_layer(
+            model, layer, endless, size=size, chunk=chunk, dtype=dtype
+        )
+        self.renderer = by_rule.with_execution(by_rule.execution.changed(effort=effort))
+        self.chunk = self.renderer.target.shared(self.renderer.execution.chunk)
+        self.lanes = self.renderer.execution.lanes
         self.units = self.chunk * self.lanes
-        self._program = self.renderer._program()
-        self._params = self.renderer._params
+        self._program, self._weights = self.renderer.programs.main, self.renderer.programs.weights
         self._threads = ThreadPoolExecutor(self.lanes)
 
     def start(
@@ -96,13 +97,13 @@ class Stepper:
             images: Starting images in the network's units; the preset's where left out.
         """
         given = [None] * self.lanes if images is None else np.split(np.asarray(images), self.lanes)
-        help = self._program.help((self.chunk,))
+        rescue = self._program.preset_rescue((self.chunk,))
 
         def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
-            keys = unit_keys(0, self.renderer.layer, lane)
+            keys = unit_keys(0, self.renderer.setup.layer, lane)
             if image is None:
-                return self._program.start(self._params, keys, help)
-            return self._program.start_from(self._params, jnp.asarray(image), keys, help)
+                return self._program.start(self._weights, keys, rescue)
+            return self._program.start_from(self._weights, jnp.asarray(image), keys, rescue)
 
         return tuple(self._each(begin, self._split(channels), given))
 
@@ -110,7 +111,7 @@ class Stepper:
         """So many steps, all done when this returns; the states are given up."""
 
         def run(state: State, lane: np.ndarray) -> State:
-            state = self._program.advance(self._params, state, jnp.asarray(lane), count)
+            state = self._program.advance(self._weights, state, jnp.asarray(lane), count)
             return jax.block_until_ready(state)
 
         return tuple(self._each(run, states, self._split(channels)))
@@ -125,12 +126,12 @@ class Stepper:
         self, states: States, channels: Channels
     ) -> Float[np.ndarray, "unit height width channels"]:
         """The pictures in the network's units."""
-        views = self._each(
-            lambda state, lane: self._program.look(self._params, state, jnp.asarray(lane)),
+        found = self._each(
+            lambda state, lane: self._program.evaluate(self._weights, state, jnp.asarray(lane)),
             states,
             self._split(channels),
         )
-        return np.concatenate([np.asarray(view.raw) for view in views])
+        return np.concatenate([np.asarray(evaluation.raw) for evaluation in found])
 
     def live_channels(self, wanted: int, limit: int) -> tuple[list[int], int]:
         """Channels whose first step has a gradient, spread over the layer.
@@ -142,7 +143,7 @@ class Stepper:
         Returns:
             The channels found, and how many were tried.
         """
-        filters = self.renderer.units_in_layer
+        filters = self.renderer.setup.units
         order = np.linspace(0, filters, min(filters, limit), endpoint=False).astype(int)
         found: list[int] = []
         tried = 0
@@ -159,7 +160,7 @@ class Stepper:
     def compiled(self, states: States, channels: Channels) -> Any:
         """One lane's step as a compiled program, for what the compiler says of it."""
         lane = jnp.asarray(self._split(channels)[0])
-        return self._program.step.lower(self._params, states[0], lane).compile()
+        return self._program.step.lower(self._weights, states[0], lane).compile()
 
     def _split(self, channels: Channels) -> list[np.ndarray]:
         return np.split(np.asarray(channels, np.int32), self.lanes)
@@ -178,11 +179,10 @@ def tuned_chunk(
     dtype: Dtype,
 ) -> int:
     """The chunk that a run of the whole layer would take, which may measure for it."""
-    renderer = LayerRenderer(
+    renderer = LayerRenderer.for_layer(
         model, layer, preset.model_copy(update={"replicates": 1}), size=size, dtype=dtype
     )
-    renderer.tune(renderer.units_in_layer)
-    return renderer.chunk
+    return renderer.settled(renderer.setup.units).execution.chunk
 
 
 def responded(states: States) -> Bool[np.ndarray, " unit"]:

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from jaxviz._util.text import printable
-from jaxviz.jobs.run import LayerReport, Reporter
+from jaxviz.jobs.report import LayerReport, Reporter
 
 
 class ConsoleReporter(Reporter):

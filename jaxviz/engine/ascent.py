@@ -18,23 +18,41 @@ from jaxviz.presets.stop import Stop
 from jaxviz.transforms import Transform, apply_all
 
 
-class Help(NamedTuple):
-    """How a unit that might have no gradient is helped; numbers, so nothing is compiled for it.
+class Rescue(NamedTuple):
+    """How a unit without a gradient is rescued; numbers, so one program serves every rescue.
 
     Attributes:
-        leak: Share of the gradient that passes through closed activations, 0 to 1; in a
-            unit's state, how many of its first steps they let it through.
-        behind: Share of the objective that the most that goes into the unit's activation at any
-            position has, 0 to 1.
+        relu_leak_steps: First steps in which gradients pass through closed activations.
+        pre_activation_weight: Weight (0 to 1) of the maximum pre-activation over all positions;
+            the objective's usual value gets the rest.
     """
 
-    leak: jax.Array | np.ndarray
-    behind: jax.Array | np.ndarray
+    relu_leak_steps: jax.Array | np.ndarray
+    pre_activation_weight: jax.Array | np.ndarray
+
+    def at(self, step: jax.Array) -> ActiveRescue:
+        """What of it acts in one step."""
+        leak = (step < self.relu_leak_steps).astype(jnp.float32)
+        return ActiveRescue(leak, self.pre_activation_weight)
+
+
+class ActiveRescue(NamedTuple):
+    """What of a `Rescue` acts in one step.
+
+    Attributes:
+        relu_leak: Share (0 or 1) of the gradient that passes through closed activations.
+        pre_activation_weight: As in `Rescue`.
+    """
+
+    relu_leak: jax.Array
+    pre_activation_weight: jax.Array | np.ndarray
 
 
 #: (image in the network's units, picture in the preset's units, latent, channel, progress from
-#: 0 to 1, help if any) -> scalar
-Measure = Callable[[jax.Array, jax.Array, Any, jax.Array, jax.Array, Help | None], jax.Array]
+#: 0 to 1, rescue if any) -> scalar
+Measure = Callable[
+    [jax.Array, jax.Array, Any, jax.Array, jax.Array, ActiveRescue | None], jax.Array
+]
 
 
 class State(NamedTuple):
@@ -50,7 +68,7 @@ class State(NamedTuple):
         windows: [2] sums of the objective over the window before and the current one.
         best: The best value so far and the latent that it belongs to; nothing where only
             the last iterate is wanted.
-        help: How the unit is helped; nothing where none is.
+        rescue: How the unit is rescued; nothing where it is not.
     """
 
     latent: Any
@@ -61,16 +79,16 @@ class State(NamedTuple):
     converged: jax.Array
     windows: jax.Array
     best: tuple[jax.Array, Any] | tuple[()]
-    help: Help | tuple[()]
+    rescue: Rescue | tuple[()]
 
 
-class View(NamedTuple):
-    """One unit's image and what it is worth.
+class Evaluation(NamedTuple):
+    """One unit's picture and its score.
 
     Attributes:
         raw: [height, width, channels] in the network's input units.
         shown: [height, width, channels] in [0, 1], cropped, for people.
-        score: What is measured of `raw`, a scalar.
+        score: The objective of `raw`, a scalar.
     """
 
     raw: jax.Array
@@ -80,7 +98,7 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Ascent:
-    """The whole recipe of one unit's picture.
+    """Gradient ascent on one unit's picture.
 
     Attributes:
         objective: What is maximised.
@@ -92,9 +110,9 @@ class Ascent:
         optimizer: How the latent is updated.
         steps: Updates.
         stop: When it ends earlier.
-        patience: Steps after which a unit that has had no gradient is given up; None never.
+        patience: Steps after which a unit that has had no gradient is stopped; None never.
         keep_best: Whether the best iterate is the result, instead of the last.
-        units: The network's input range against the recipe's.
+        value_range: The network's input range against the preset's.
         display: How the result is shown.
         shape: (height, width, channels) of the image.
     """
@@ -110,18 +128,18 @@ class Ascent:
     stop: Stop | None
     patience: int | None
     keep_best: bool
-    units: ValueRange
+    value_range: ValueRange
     display: Display
     shape: tuple[int, int, int]
 
-    def start(self, key: jax.Array, help: Help | tuple[()] = ()) -> State:
+    def start(self, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
         """The first state, from the unit's key."""
-        return self._state(self.parameterization.init(key, self.shape), key, help)
+        return self._state(self.parameterization.init(key, self.shape), key, rescue)
 
-    def start_from(self, raw: jax.Array, key: jax.Array, help: Help | tuple[()] = ()) -> State:
+    def start_from(self, raw: jax.Array, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
         """The first state, from an image in the network's units."""
-        latent = self.parameterization.from_image(self.units.from_network(raw))
-        return self._state(latent, key, help)
+        latent = self.parameterization.from_image(self.value_range.from_network(raw))
+        return self._state(latent, key, rescue)
 
     def step(self, state: State, channel: jax.Array) -> State:
         """One update of the latent, uphill; nothing once the unit is finished."""
@@ -133,13 +151,10 @@ class Ascent:
             moved = apply_all(self.transforms, key, self._picture(latent), progress)
             latent = self.parameterization.from_image(moved)
 
-        help = None
-        if state.help:
-            leak = (state.step < state.help.leak).astype(jnp.float32)
-            help = state.help._replace(leak=leak)
+        rescue = state.rescue.at(state.step) if state.rescue else None
 
         def value(latent: Any) -> jax.Array:
-            return self._value(latent, channel, key, progress, help)
+            return self._value(latent, channel, key, progress, rescue)
 
         here, gradient = jax.value_and_grad(value)(latent)
         downhill = jax.tree.map(jnp.negative, gradient)
@@ -156,33 +171,33 @@ class Ascent:
             converged=converged,
             windows=windows,
             best=self._best(state, here, latent),
-            help=state.help,
+            rescue=state.rescue,
         )
         finished = self.finished(state)
         return jax.tree.map(lambda old, new: jnp.where(finished, old, new), state, after)
 
     def finished(self, state: State) -> jax.Array:
-        """Whether all steps are done, the unit has converged, or it is given up."""
+        """Whether all steps are done, the unit has converged, or stopped without a gradient."""
         over = (state.step >= self.steps) | state.converged
         if self.patience is None:
             return over
         return over | (~state.responded & (state.step >= self.patience))
 
-    def look(self, state: State, channel: jax.Array) -> View:
-        """The picture, as it is, as it is shown, and its score."""
-        view = self._look(state.latent, channel)
+    def evaluate(self, state: State, channel: jax.Array) -> Evaluation:
+        """The picture, as it is and as it is shown, and its score."""
+        last = self._evaluate(state.latent, channel)
         if not state.best:
-            return view
+            return last
         # the best was judged through its transforms, so the last may still be better
-        best = self._look(state.best[1], channel)
-        better = (best.score > view.score) & (state.step > 0)
-        return jax.tree.map(lambda a, b: jnp.where(better, a, b), best, view)
+        best = self._evaluate(state.best[1], channel)
+        better = (best.score > last.score) & (state.step > 0)
+        return jax.tree.map(lambda a, b: jnp.where(better, a, b), best, last)
 
-    def _look(self, latent: Any, channel: jax.Array) -> View:
+    def _evaluate(self, latent: Any, channel: jax.Array) -> Evaluation:
         picture = self._picture(latent)
-        raw = self.units.to_network(picture)
+        raw = self.value_range.to_network(picture)
         score = self.score(raw, picture, latent, channel, jnp.ones(()), None)
-        return View(raw, self.display.show(raw, self.units), score)
+        return Evaluation(raw, self.display.show(raw, self.value_range), score)
 
     def _value(
         self,
@@ -190,7 +205,7 @@ class Ascent:
         channel: jax.Array,
         key: jax.Array,
         progress: jax.Array,
-        help: Help | None,
+        rescue: ActiveRescue | None,
     ) -> jax.Array:
         picture = self._picture(latent)
 
@@ -198,8 +213,8 @@ class Ascent:
             drawn = picture
             if not self.keep_transformed:
                 drawn = apply_all(self.transforms, key, picture, progress)
-            image = self.units.to_network(drawn)
-            return self.objective(image, picture, latent, channel, progress, help)
+            image = self.value_range.to_network(drawn)
+            return self.objective(image, picture, latent, channel, progress, rescue)
 
         if self.draws == 1:
             return one(key)
@@ -208,7 +223,7 @@ class Ascent:
     def _picture(self, latent: Any) -> jax.Array:
         return self.parameterization.to_image(latent, self.shape)
 
-    def _state(self, latent: Any, key: jax.Array, help: Help | tuple[()]) -> State:
+    def _state(self, latent: Any, key: jax.Array, rescue: Rescue | tuple[()]) -> State:
         nowhere = jnp.full((), -jnp.inf)
         return State(
             latent=latent,
@@ -219,7 +234,7 @@ class Ascent:
             converged=jnp.zeros((), bool),
             windows=jnp.array([-jnp.inf, 0.0]),
             best=(nowhere, latent) if self.keep_best else (),
-            help=help,
+            rescue=rescue,
         )
 
     def _best(self, state: State, value: jax.Array, latent: Any) -> tuple[Any, ...]:

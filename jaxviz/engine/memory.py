@@ -65,22 +65,25 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def with_fewer_units(
-    run: Callable[[int], ResultT], chunk: int, layer: str, shrunk: Callable[[int], None]
-) -> ResultT:
+    run: Callable[[int], ResultT], chunk: int, layer: str
+) -> tuple[ResultT, list[int]]:
     """Run with `chunk` units at once, and with half of them whenever memory runs out.
 
     Args:
-        run: Does all the work, so many units at once.
+        run: Does all the work, that many units at once.
         chunk: How many at first.
         layer: Named in the error.
-        shrunk: Told the new number of units each time.
+
+    Returns:
+        The result, and the chunks that did not fit, the largest first.
 
     Raises:
         MemoryLimitError: If not even one unit fits.
     """
+    too_large: list[int] = []
     while True:
         try:
-            return run(chunk)
+            return run(chunk), too_large
         except jax.errors.JaxRuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -90,7 +93,7 @@ def with_fewer_units(
             raise MemoryLimitError(
                 f"not even one unit of layer {layer!r} fits into the device's memory",
                 details=[said],
-                hint="Smaller pictures need less: --size N.",
+                hint="Smaller pictures need less memory: --size N.",
             )
+        too_large.append(chunk)
         chunk = (chunk + 1) // 2
-        shrunk(chunk)

@@ -57,14 +57,14 @@ class Assessor:
         self._shape, self._units = network.shape, units
         self._given = references
         options = compiler_options(jax.default_backend(), "little")
-        seen = jax.jit(partial(_seen, network, layer), compiler_options=options)
-        self._seen = CompiledOnce(seen)
+        seen = jax.jit(partial(_responses, network, layer), compiler_options=options)
+        self._compiled = CompiledOnce(seen)
         self._lanes = lane_count(jax.default_backend())
 
     def lowered(self, params: Any) -> jax.stages.Lowered:
         """The program, for weights of which only the shapes are given."""
         images = jax.ShapeDtypeStruct((self._chunk, *self._shape), jnp.float32)
-        return self._seen.lower(params, images)
+        return self._compiled.lower(params, images)
 
     def activations(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
         """Mean of every channel over every image's map."""
@@ -120,7 +120,7 @@ class Assessor:
         count = len(some)
         if count < self._chunk:
             some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
-        means, peaks = jax.device_get(self._seen(self._params, some))
+        means, peaks = jax.device_get(self._compiled(self._params, some))
         return np.asarray(means)[:count], np.asarray(peaks)[:count]
 
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
@@ -259,7 +259,7 @@ def agreement(
     return np.einsum("uc,uc->u", one, other) / np.maximum(lengths, 1e-12)
 
 
-def _seen(
+def _responses(
     network: Network, layer: str, params: Any, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """[image, channels]: mean of every channel, and the most that goes into its activation."""

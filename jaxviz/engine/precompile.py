@@ -12,7 +12,7 @@ from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.errors import JaxvizError
 from jaxviz.runtime.workers import core_count
 
-#: Cores that one compile keeps busy, nearly; more threads than these would wait for Python.
+#: Cores that one compile nearly keeps busy; more threads than these would wait for Python.
 _CORES, _MOST = 2, 8
 
 
@@ -31,25 +31,25 @@ def spare_threads(lanes: int) -> int:
     return 0 if cores == 1 else max(1, min(_MOST, (cores - lanes) // _CORES))
 
 
-class Ahead:
+class Precompiler:
     """Compiles some layers ahead, in threads of its own.
 
-    On an accelerator a layer's programs take longer to compile than to run, and a small layer's do
-    on a CPU. Whatever goes wrong here goes wrong again when the layer's turn comes, and is told
-    then.
+    On an accelerator a layer's programs take longer to compile than to run. A failure here
+    happens again, and is reported, when the layer's turn comes.
 
     Args:
-        layers: All that will be made, in order, and how many units of each. The first is left
-            to be compiled where it is made.
+        layers: All that will be made, in order, and the number of units of each. The first is
+            compiled where it is made.
         threads: How many layers are compiled at a time; none if 0.
 
     Example:
-        with Ahead(layers, threads=2) as ahead:
+        with Precompiler(layers, threads=2) as ahead:
             for renderer, units in layers:
-                if not ahead.wait(renderer):
-                    ahead.go_on()  # while this one is compiled
-                renderer.tune(units, before_search=ahead.settle)
-                ahead.go_on()
+                compiled = ahead.wait(renderer)
+                if compiled is None:
+                    ahead.proceed()  # while this one is compiled
+                ready = (compiled or renderer).settled(units, before_search=ahead.pause)
+                ahead.proceed()
                 …
     """
 
@@ -57,7 +57,7 @@ class Ahead:
         self._waiting = list(layers[1:]) if threads else []
         self._ending = Event()
         self._threads, self._pool = threads, ThreadPoolExecutor(max(1, threads))
-        self._begun: dict[LayerRenderer, Future[None]] = {}
+        self._begun: dict[LayerRenderer, Future[LayerRenderer]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -66,23 +66,22 @@ class Ahead:
         self._ending.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def go_on(self) -> None:
+    def proceed(self) -> None:
         """Begin with the next layers, as many as there are threads, and return at once."""
         while self._waiting and len(self._begun) < self._threads:
             renderer, units = self._waiting.pop(0)
             self._begun[renderer] = self._pool.submit(self._compile, renderer, units)
 
-    def wait(self, renderer: LayerRenderer) -> bool:
-        """Until the layer's programs are compiled, if that was begun; whether it was."""
+    def wait(self, renderer: LayerRenderer) -> LayerRenderer | None:
+        """The layer's renderer with its programs compiled; None if that was not begun."""
         begun = self._begun.pop(renderer, None)
-        if begun is not None:
-            begun.result()
-        return begun is not None
+        return None if begun is None else begun.result()
 
-    def settle(self) -> None:
-        """Until nothing is compiled any more that would be in the way of a measurement."""
+    def pause(self) -> None:
+        """Return when no compile is under way that would disturb a measurement."""
         wait(self._begun.values())
 
-    def _compile(self, renderer: LayerRenderer, units: int) -> None:
+    def _compile(self, renderer: LayerRenderer, units: int) -> LayerRenderer:
         with contextlib.suppress(JaxvizError, RuntimeError):
-            renderer.compile(units, self._ending)
+            return renderer.compiled(units, self._ending)
+        return renderer

@@ -11,17 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.engine.ascent import Ascent, Help, State
-from jaxviz.imaging.ranges import ValueRange
+from jaxviz.engine.ascent import ActiveRescue, Ascent, Rescue, State
+from jaxviz.engine.setup import LayerSetup
 from jaxviz.model.graph import Params
 from jaxviz.model.leaky import leaky_implementations, with_leak
 from jaxviz.objectives import Activations, Network, Objective
 from jaxviz.objectives.activations import REPLICATES
-from jaxviz.presets import Preset
 from jaxviz.runtime.devices import Target, spread_units
 from jaxviz.runtime.keys import as_key
 from jaxviz.runtime.workers import CompiledOnce
-from jaxviz.runtime.xla_options import Effort, compiler_options
+from jaxviz.runtime.xla_options import Effort, Options, compiler_options
 
 # A unit without a gradient stays where it is, and only its random transforms still change.
 _PATIENCE = 8
@@ -30,119 +29,105 @@ _SUBLANES, _LANES = 8, 128
 
 
 class Program:
-    """Start, steps and look of a chunk; each is traced once, at its first use.
+    """Start, steps and evaluation of a chunk; each stage is traced once, at its first use.
 
     Every array has the unit as its first axis, and with several replicates those as its second.
 
     Args:
+        setup: What is made.
         network: The architecture and how it is computed.
-        layer: The layer whose units' pictures are made.
-        preset: How.
-        units: The network's input range against the preset's.
-        shape: (height, width, channels) of the picture.
-        traces: Counts compilations by stage.
         target: The devices that units are spread over.
-        rescue: Whether units can be helped and are given up early without a gradient.
+        traces: Counts compilations by stage.
+        rescue: Whether units are rescued, and stopped early without a gradient.
         effort: What the compile of the step is worth.
     """
 
     def __init__(
         self,
+        setup: LayerSetup,
         network: Network,
-        layer: str,
-        preset: Preset,
-        units: ValueRange,
-        shape: tuple[int, int, int],
-        traces: dict[str, int],
         target: Target,
+        *,
+        traces: dict[str, int],
         rescue: bool = False,
         effort: Effort = "all",
     ) -> None:
-        self.preset, self._target = preset, target
-        #: Whether units have a `Help` in their state.
-        self.helped = rescue or preset.redirect > 0
-        #: Steps after which a unit without a gradient is given up.
+        preset = setup.preset
+        self.setup, self.preset = setup, preset
+        #: Whether units have a `Rescue` in their state.
+        self.rescued = rescue or preset.redirect > 0
+        #: Steps after which a unit without a gradient is stopped.
         self.patience = _PATIENCE if rescue else None
         # elsewhere units that come one by one cost more than the dead ones that make room
         if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
             self.patience = _patience(preset.steps)
-        if self.helped:
-            network = replace(
-                network,
-                implementations=leaky_implementations(network.spec, network.implementations),
-            )
-        self._network, self._layer, self._traces = network, layer, traces
+        if self.rescued:
+            leaky = leaky_implementations(network.spec, network.implementations)
+            network = replace(network, implementations=leaky)
+        self._network, self._target, self._traces = network, target, traces
+        self._optimizer = preset.optimizer.build(preset.steps)
         self._score = preset.objective.score() or preset.objective
-        #: Whether the objective is what is measured, without helps and penalties.
+        #: Whether the score is the objective itself, without helping terms and penalties.
         self.plain = self._score == preset.objective
-        self._common: dict[str, Any] = {
-            "parameterization": preset.parameterization,
-            "transforms": preset.transforms,
-            "keep_transformed": preset.keep_transformed,
-            "draws": preset.draws,
-            "optimizer": preset.optimizer.build(preset.steps),
-            "steps": preset.steps,
-            "stop": preset.stop,
-            "patience": self.patience,
-            "keep_best": preset.keep == "best",
-            "units": units,
-            "display": preset.display,
-            "shape": shape,
-        }
+        self._compile_stages(effort)
 
-        absent = None if target.present else target.devices[0]
-
-        def compiled(
-            stage: Callable[..., Any], *, donated: bool = False, rare: bool = False
-        ) -> Any:
-            donate = (1,) if donated else ()
-            worth: Effort = "little" if rare else effort
-            options = compiler_options(target.platform, worth, absent)
-            spread = spread_units(stage, target.mesh)
-            return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
-
-        self.start: CompiledOnce = compiled(self._vmapped("start", _start), rare=True)
-        self.start_from: Callable[..., State] = compiled(self._vmapped("start", _start_from))
-        self.look: CompiledOnce = compiled(self._vmapped("look", Ascent.look), rare=True)
+    def _compile_stages(self, effort: Effort) -> None:
+        """Wrap each stage in a `jit` of its own; nothing is compiled yet."""
         step = self._vmapped("step", Ascent.step)
-        self.step = compiled(step, donated=True)
-        compact = target.platform == "tpu"
-        self.steps = compiled(partial(_repeat, step, compact), donated=True)
+        compact = self._target.platform == "tpu"
+        self.start = self._jitted(self._vmapped("start", _start), "little")
+        self.start_from = self._jitted(self._vmapped("start", _start_from), effort)
+        self.evaluate = self._jitted(self._vmapped("evaluate", Ascent.evaluate), "little")
+        self.step = self._jitted(step, effort, donated=True)
+        self.steps = self._jitted(partial(_repeat, step, compact), effort, donated=True)
         #: (place to take from or -1, [unit]; states; states) -> the second with some of the first
         self.move = CompiledOnce(
             jax.jit(
                 _move,
-                out_shardings=target.split,
-                compiler_options=compiler_options(target.platform, "little", absent),
+                out_shardings=self._target.split,
+                compiler_options=self._options("little"),
             )
         )
 
-    def help(self, units: tuple[int, ...]) -> Help | tuple[()]:
-        """How units, an array of that shape, are helped by the preset itself."""
-        if not self.helped:
+    def _jitted(
+        self, stage: Callable[..., Any], effort: Effort, *, donated: bool = False
+    ) -> CompiledOnce:
+        spread = spread_units(stage, self._target.mesh)
+        donate = (1,) if donated else ()
+        options = self._options(effort)
+        return CompiledOnce(jax.jit(spread, donate_argnums=donate, compiler_options=options))
+
+    def _options(self, effort: Effort) -> Options | None:
+        absent = None if self._target.present else self._target.devices[0]
+        return compiler_options(self._target.platform, effort, absent)
+
+    def preset_rescue(self, units: tuple[int, ...]) -> Rescue | tuple[()]:
+        """How the preset itself rescues units, for arrays of that shape."""
+        if not self.rescued:
             return ()
-        return Help(np.full(units, self.preset.redirect, np.float32), np.zeros(units, np.float32))
+        steps = np.full(units, self.preset.redirect, np.float32)
+        return Rescue(steps, np.zeros(units, np.float32))
 
     def lowered(
-        self, stage: str, params: Params, keys: Any, helps: Any, channels: Any
+        self, stage: str, params: Params, keys: Any, rescues: Any, channels: Any
     ) -> jax.stages.Lowered:
         """One stage for arrays of which only the shapes are given.
 
         Args:
-            stage: `start`, `step` (where steps are looped, the loop) or `look`.
+            stage: `start`, `step` (where steps are looped, the loop) or `evaluate`.
             params: The network's weights.
             keys: [unit, 2] data of the keys of all units of the chunk.
-            helps: [unit] how they are helped.
+            rescues: [unit] how they are rescued.
             channels: [unit] channel numbers.
         """
         if stage == "start":
-            return self.start.lower(params, keys, helps)
-        state = self.start.eval_shape(params, keys, helps)
+            return self.start.lower(params, keys, rescues)
+        state = self.start.eval_shape(params, keys, rescues)
         state = self._target.placed(state, split=True)
         if stage == "step" and self._target.looped:
             count = self._target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
             return self.steps.lower(params, state, channels, count)
-        return {"step": self.step, "look": self.look}[stage].lower(params, state, channels)
+        return {"step": self.step, "evaluate": self.evaluate}[stage].lower(params, state, channels)
 
     def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
         """So many steps of every unit that is not finished.
@@ -162,11 +147,24 @@ class Program:
         return state
 
     def _ascent(self, params: Params) -> Ascent:
-        def measured(objective: Objective) -> Any:
-            return partial(self._value, objective, params)
-
-        objective, score = measured(self.preset.objective), measured(self._score)
-        return Ascent(objective=objective, score=score, **self._common)
+        """The ascent of one unit, with the network's weights."""
+        preset = self.preset
+        return Ascent(
+            objective=partial(self._value, preset.objective, params),
+            score=partial(self._value, self._score, params),
+            parameterization=preset.parameterization,
+            transforms=preset.transforms,
+            keep_transformed=preset.keep_transformed,
+            draws=preset.draws,
+            optimizer=self._optimizer,
+            steps=preset.steps,
+            stop=preset.stop,
+            patience=self.patience,
+            keep_best=preset.keep == "best",
+            value_range=self.setup.value_range,
+            display=preset.display,
+            shape=self.setup.shape,
+        )
 
     def _value(
         self,
@@ -177,17 +175,26 @@ class Program:
         latent: Any,
         channel: jax.Array,
         progress: jax.Array,
-        help: Help | None,
+        rescue: ActiveRescue | None,
     ) -> jax.Array:
-        network: Network = self._network
-        behind: jax.Array | None = None
-        if help is not None:
-            leak, behind = map(jnp.asarray, help)
-            params = with_leak(network.spec, params, leak)
-        seen = Activations(
-            network, params, image, picture, latent, self._layer, channel, progress, behind
+        """An objective's value for one image."""
+        weight: jax.Array | None = None
+        if rescue is not None:
+            weight = jnp.asarray(rescue.pre_activation_weight)
+            params = with_leak(self._network.spec, params, jnp.asarray(rescue.relu_leak))
+        return objective.value(
+            Activations(
+                self._network,
+                params,
+                image,
+                picture,
+                latent,
+                self.setup.layer,
+                channel,
+                progress,
+                weight,
+            )
         )
-        return objective.value(seen)
 
     def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
         def run(params: Mapping[str, Any], *arguments: Any) -> Any:
@@ -245,14 +252,14 @@ def _compact(array: jax.Array) -> jax.Array:
     return with_layout_constraint(array, Layout(compact))
 
 
-def _start(ascent: Ascent, key: jax.Array, help: Help | tuple[()] = ()) -> State:
-    return ascent.start(as_key(key), help)
+def _start(ascent: Ascent, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
+    return ascent.start(as_key(key), rescue)
 
 
 def _start_from(
-    ascent: Ascent, raw: jax.Array, key: jax.Array, help: Help | tuple[()] = ()
+    ascent: Ascent, raw: jax.Array, key: jax.Array, rescue: Rescue | tuple[()] = ()
 ) -> State:
-    return ascent.start_from(raw, as_key(key), help)
+    return ascent.start_from(raw, as_key(key), rescue)
 
 
 def _move(source: jax.Array, given: State, kept: State) -> State:

@@ -1,8 +1,8 @@
 """A queue of units, and the slots of a chunk that they go through.
 
-A unit that is finished makes room for the next: nothing is compiled again, and no unit's
-picture depends on which slot it had or who was beside it. Where units end at different times
-they are still started and looked at a chunk at a time, for one takes as long as all.
+A finished unit makes room for the next. Nothing is compiled again, and no picture depends on
+its slot or its neighbours. Starting or evaluating one unit costs as much as a full chunk, so
+both run a chunk at a time even when units finish at different steps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.engine.ascent import Help, State
+from jaxviz.engine.ascent import Rescue, State
 from jaxviz.engine.program import Program
 from jaxviz.runtime import interrupt
 from jaxviz.runtime.keys import as_key
@@ -48,6 +48,22 @@ class Finished(NamedTuple):
     steps: np.ndarray
 
 
+class UnitArrays(NamedTuple):
+    """What each unit has of its own, [unit, …] or with several replicates [unit, replicate, …].
+
+    Attributes:
+        channels: Channel numbers.
+        keys: Their keys, from `unit_keys`, [unit, 2].
+        init: Starting pictures, or None for the preset's.
+        rescue: How each unit is rescued; nothing where none is.
+    """
+
+    channels: np.ndarray
+    keys: np.ndarray
+    init: np.ndarray | None
+    rescue: Rescue | tuple[()]
+
+
 class Slots:
     """The slots of one chunk.
 
@@ -65,7 +81,7 @@ class Slots:
         channels: np.ndarray,
         keys: np.ndarray,
         init: np.ndarray | None,
-        help: Help | None = None,
+        rescue: Rescue | None = None,
         on_units: Callable[[int], None] = lambda count: None,
         ending: Event | None = None,
     ) -> Finished:
@@ -75,14 +91,14 @@ class Slots:
             channels: [unit] channel numbers.
             keys: [unit, 2] their keys, from `unit_keys`.
             init: [unit, height, width, channels] starting pictures, or None for the preset's.
-            help: How each unit is helped, [unit] arrays; as the preset says where left out.
+            rescue: How each unit is rescued, [unit] arrays; as the preset says where left out.
             on_units: Called with the number of units that have just been finished.
-            ending: Set where the result is not wanted any more.
+            ending: Set when the result is not wanted any more.
 
         Raises:
             KeyboardInterrupt: If `ending` was set, or Ctrl-C was pressed.
         """
-        units = _Units(*self.replicated(channels, keys, init, help))
+        units = _Progress(self.replicated(channels, keys, init, rescue))
         waiting = np.arange(len(channels))
         fresh, working, finished = (_Places(self.count) for _ in range(3))
         while True:
@@ -106,40 +122,46 @@ class Slots:
         return Finished(*(join(column) for column in zip(*rows, strict=True)))
 
     def replicated(
-        self, channels: np.ndarray, keys: np.ndarray, init: np.ndarray | None, help: Help | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Help | tuple[()]]:
-        """What units have of their own, and with several replicates those of theirs too."""
+        self,
+        channels: np.ndarray,
+        keys: np.ndarray,
+        init: np.ndarray | None = None,
+        rescue: Rescue | None = None,
+    ) -> UnitArrays:
+        """The arrays of units, with an axis for replicates where the preset has several."""
         count = self.program.preset.replicates
         if count > 1:
             channels = np.repeat(channels[:, None], count, axis=1)
             keys = np.asarray(_keys_of_replicates(keys, count))
             init = None if init is None else np.repeat(init[:, None], count, axis=1)
-            help = help and Help(*(np.repeat(n[:, None], count, axis=1) for n in help))
-        return channels, keys, init, self.program.help(channels.shape) if help is None else help
+            rescue = rescue and Rescue(*(np.repeat(n[:, None], count, axis=1) for n in rescue))
+        given = self.program.preset_rescue(channels.shape) if rescue is None else rescue
+        return UnitArrays(channels, keys, init, given)
 
-    def _begin(self, fresh: _Places, waiting: np.ndarray, units: _Units) -> np.ndarray:
+    def _begin(self, fresh: _Places, waiting: np.ndarray, units: _Progress) -> np.ndarray:
         """Start as many units as there are places, and say what they score; who still waits."""
         now, later = np.split(waiting, [self.count])
         fresh.owner[: len(now)] = now
         some = fresh.units
-        help = jax.tree.map(lambda number: number[some], units.help)
-        if units.init is None:
-            fresh.state = self.program.start(self.params, units.keys[some], help)
+        own = units.arrays
+        rescue = jax.tree.map(lambda number: number[some], own.rescue)
+        if own.init is None:
+            fresh.state = self.program.start(self.params, own.keys[some], rescue)
         else:
             fresh.state = self.program.start_from(
-                self.params, units.init[some], units.keys[some], help
+                self.params, own.init[some], own.keys[some], rescue
             )
-        view = self.program.look(self.params, fresh.state, units.channels[some])
-        units.initial[now] = np.asarray(view.score)[: len(now)]
+        evaluation = self.program.evaluate(self.params, fresh.state, own.channels[some])
+        units.initial[now] = np.asarray(evaluation.score)[: len(now)]
         return later
 
-    def _advance(self, working: _Places, units: _Units, ending: Event | None) -> np.ndarray:
+    def _advance(self, working: _Places, units: _Progress, ending: Event | None) -> np.ndarray:
         """Steps until a unit may be over; the places of those that are."""
         preset, patience = self.program.preset, self.program.patience
         window = preset.stop.window if preset.stop else preset.steps
         stride = min(preset.steps, window, patience or preset.steps)
         burst = _STEPS_UNDER_WAY if jax.default_backend() == "cpu" else stride
-        current = jax.device_put(units.channels[working.units])
+        current = jax.device_put(units.arrays.channels[working.units])
         assert working.state is not None
         for begin in range(0, stride, burst):
             if interrupt.seen() or (ending is not None and ending.is_set()):
@@ -157,36 +179,32 @@ class Slots:
         over = over.reshape(self.count, -1).all(axis=1)
         return np.intersect1d(np.flatnonzero(over), working.taken)
 
-    def _end(self, finished: _Places, units: _Units) -> None:
-        """Look at the units that are over, and make room."""
+    def _end(self, finished: _Places, units: _Progress) -> None:
+        """Evaluate the units that are over, and make room."""
         state = finished.state
         assert state is not None
-        view = self.program.look(self.params, state, units.channels[finished.units])
-        view, steps, responded = jax.device_get((view, state.step, state.responded))
+        channels = units.arrays.channels[finished.units]
+        evaluation = self.program.evaluate(self.params, state, channels)
+        found, steps, responded = jax.device_get((evaluation, state.step, state.responded))
         initial = units.initial[finished.units]
-        columns = (view.raw, view.shown, view.score, initial, responded, steps)
+        columns = (found.raw, found.shown, found.score, initial, responded, steps)
         for place in finished.taken:
             units.done[int(finished.owner[place])] = tuple(np.array(c[place]) for c in columns)
         finished.owner[:] = -1
 
 
-class _Units:
-    """What units have of their own, each array [unit, …] or with several replicates [unit, n, …].
+class _Progress:
+    """How far units have come.
 
     Attributes:
-        initial: What their starting pictures score, once they have begun.
-        done: For each that has ended a row of `Finished`.
+        arrays: What each unit has of its own.
+        initial: The scores of their starting pictures, once they have begun.
+        done: For each unit that has ended a row of `Finished`.
     """
 
-    def __init__(
-        self,
-        channels: np.ndarray,
-        keys: np.ndarray,
-        init: np.ndarray | None,
-        help: Help | tuple[()],
-    ) -> None:
-        self.channels, self.keys, self.init, self.help = channels, keys, init, help
-        self.initial = np.zeros(channels.shape, np.float32)
+    def __init__(self, arrays: UnitArrays) -> None:
+        self.arrays = arrays
+        self.initial = np.zeros(arrays.channels.shape, np.float32)
         self.done: dict[int, tuple[np.ndarray, ...]] = {}
 
 
@@ -232,7 +250,7 @@ def run_in_lanes(
     channels: np.ndarray,
     keys: np.ndarray,
     init: np.ndarray | None,
-    help: Help | None = None,
+    rescue: Rescue | None = None,
     on_units: Callable[[int], None] = lambda count: None,
 ) -> Finished:
     """The pictures of all units, an equal part of them in each of some lanes.
@@ -243,7 +261,7 @@ def run_in_lanes(
         channels: [unit] channel numbers.
         keys: [unit, 2] their keys, from `unit_keys`.
         init: As for `Slots.run`.
-        help: As for `Slots.run`.
+        rescue: As for `Slots.run`.
         on_units: Called with the number of units that have just been finished, by one lane
             at a time.
     """
@@ -255,8 +273,8 @@ def run_in_lanes(
 
     def run(part: np.ndarray, ending: Event) -> Finished:
         own = None if init is None else init[part]
-        helps = help and Help(*(numbers[part] for numbers in help))
-        return slots.run(channels[part], keys[part], own, helps, tell, ending)
+        rescues = rescue and Rescue(*(numbers[part] for numbers in rescue))
+        return slots.run(channels[part], keys[part], own, rescues, tell, ending)
 
     lanes = min(lanes, -(-len(channels) // slots.count))
     parts = side_by_side(run, np.array_split(np.arange(len(channels)), lanes))

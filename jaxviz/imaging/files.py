@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxviz.errors import ImageSizeError
-from jaxviz.imaging.display import displayed
 from jaxviz.imaging.ranges import ValueRange
+from jaxviz.imaging.screen import displayed
 from jaxviz.spec import Affine, InputRange, ModelSpec
 
 #: An image is read into memory whole; this is a square of about 13,000 pixels.

@@ -19,9 +19,8 @@ from jaxviz.engine.memory import fitting_chunk
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.engine.slots import Slots
 from jaxviz.errors import MemoryLimitError
+from jaxviz.jobs.prepare import prepare
 from jaxviz.jobs.recipe import AtlasRecipe
-from jaxviz.jobs.run import prepare
-from jaxviz.model.cost import step_cost
 from jaxviz.presets import Preset
 from jaxviz.runtime.devices import Chip, find_target
 from jaxviz.runtime.hlo import full_cost, moved_bytes
@@ -132,17 +131,18 @@ def plan_atlas(
         rows = [_compiled(renderer, devices.chip, efficiency) for renderer in job.renderers]
     costs = []
     for (step, seconds, basis), renderer, plan in zip(rows, job.renderers, job.plans, strict=True):
-        steps = renderer.preset.steps * recipe.attempts
+        setup = renderer.setup
+        steps = setup.preset.steps * recipe.attempts
         # the last chunk is filled up
         made = -(-len(plan.channels) // step.chunk) * step.chunk
         costs.append(
             LayerCost(
                 layer=plan.name,
                 pictures=len(plan.channels),
-                size=renderer.shape[:2],
+                size=setup.shape[:2],
                 steps=steps,
                 chunk=step.chunk,
-                dtype=renderer.dtype,
+                dtype=renderer.execution.dtype,
                 memory=step.memory,
                 flops=step.flops,
                 bytes=step.moved,
@@ -165,7 +165,7 @@ def plan_atlas(
 
 def _compiled(renderer: LayerRenderer, chip: Chip, efficiency: float) -> tuple[_Step, float, Any]:
     step = compiled_step(renderer)
-    calculated = step.flops / chip.flops[renderer.dtype]
+    calculated = step.flops / chip.flops[renderer.execution.dtype]
     moved = (step.moved or 0.0) / chip.bandwidth
     return step, max(calculated, moved) / efficiency, "compiled"
 
@@ -184,22 +184,22 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             programs[each] = renderer.lower(each * devices).compile()
         return needed_memory(programs[each])
 
-    each = fitting_chunk(memory, target.memory, -(-renderer.chunk // devices))
+    each = fitting_chunk(memory, target.memory, -(-renderer.execution.chunk // devices))
     needed = memory(each)
     if target.memory is not None and needed > target.memory:
         raise MemoryLimitError(
-            f"not even one unit of layer {renderer.layer!r} fits into {target.name!r}",
+            f"not even one unit of layer {renderer.setup.layer!r} fits into {target.name!r}",
             details=[f"needed {needed / 2**30:.2f} GiB, found {target.memory / 2**30:.2f} GiB"],
             hint="Smaller pictures need less: --size N.",
         )
-    share, pictures = moving_share(renderer.preset), each * renderer.preset.replicates
+    share, pictures = moving_share(renderer.setup.preset), each * renderer.setup.preset.replicates
     flops, moved = 0.0, 0.0
     for part, still in ((share, False), (1 - share, True)):
         if not part:
             continue
         program = programs[each]
         if 0 < share < 1:
-            renderer.release()  # or what was traced with both branches would be used again
+            renderer.programs.release()  # or what was traced with both branches would be used again
             with decided(still):
                 program = renderer.lower(each * devices).compile()
         counted = full_cost(program)  # by XLA's GPU compiler nothing is counted
@@ -207,10 +207,10 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             flops += part * counted["flops"] / pictures
             moved += part * counted["bytes accessed"] / pictures
         else:
-            flops += part * needed_flops(renderer)
+            flops += part * renderer.setup.step_flops
             moved += part * moved_bytes(program.as_text() or "") / pictures
     if 0 < share < 1:
-        renderer.release()
+        renderer.programs.release()
     return _Step(each * devices, needed, flops, moved)
 
 
@@ -234,19 +234,12 @@ def needed_memory(program: jax.stages.Compiled) -> float:
     return float(sum(sizes) - found.alias_size_in_bytes)
 
 
-def needed_flops(renderer: LayerRenderer) -> float:
-    """Operations of a picture's step that no program can do without."""
-    shape = renderer._network.input_shape(renderer._seen)
-    costs = [step_cost(renderer.spec, name, shape) for name in renderer._targets]
-    return float(max(cost.flops for cost in costs) * renderer.preset.draws)
-
-
 def _measured(
     renderers: Sequence[LayerRenderer], budget: float
 ) -> list[tuple[_Step, float, Literal["measured", "estimated"]]]:
     """Every layer's step and seconds per picture, those that take longest timed first."""
-    flops = [needed_flops(renderer) for renderer in renderers]
-    order = sorted(range(len(flops)), key=lambda n: -flops[n] * renderers[n].units_in_layer)
+    flops = [renderer.setup.step_flops for renderer in renderers]
+    order = sorted(range(len(flops)), key=lambda n: -flops[n] * renderers[n].setup.units)
     found: dict[int, float] = {}
     end = time.monotonic() + budget
     for number in order:
@@ -254,7 +247,9 @@ def _measured(
             found[number] = timed_step(renderers[number])
     rows: list[tuple[_Step, float, Literal["measured", "estimated"]]] = []
     for number, renderer in enumerate(renderers):
-        step = _Step(renderer.chunk, renderer.estimated_memory(renderer.chunk), flops[number], None)
+        chunk, dtype = renderer.execution.chunk, renderer.execution.dtype
+        memory = renderer.setup.estimated_memory(chunk, dtype)
+        step = _Step(chunk, memory, flops[number], None)
         like = min(found, key=lambda n: abs(np.log(flops[n] / flops[number])))
         seconds = found[like] * flops[number] / flops[like]
         rows.append((step, seconds, "measured" if number in found else "estimated"))
@@ -263,17 +258,16 @@ def _measured(
 
 def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
     """Seconds of one device per picture and step: the best of the steps in about `limit`."""
-    program, chunk = renderer._program(), renderer.target.shared(renderer.chunk)
-    slots = Slots(program, renderer._params, chunk)
-    numbers = np.arange(chunk, dtype=np.int32) % renderer.units_in_layer
-    keys = unit_keys(0, renderer.layer, numbers)
-    channels, keys, _, helps = slots.replicated(numbers, keys, None, None)
-    state = program.start(renderer._params, keys, helps)
-    current = jax.numpy.asarray(channels)
+    setup, program, weights = renderer.setup, renderer.programs.main, renderer.programs.weights
+    chunk = renderer.target.shared(renderer.execution.chunk)
+    numbers = np.arange(chunk, dtype=np.int32) % setup.units
+    own = Slots(program, weights, chunk).replicated(numbers, unit_keys(0, setup.layer, numbers))
+    state = program.start(weights, own.keys, own.rescue)
+    current = jax.numpy.asarray(own.channels)
     best, end = np.inf, None
-    for _ in range(renderer.preset.steps):
+    for _ in range(setup.preset.steps):
         began = time.perf_counter()
-        state = jax.block_until_ready(program.advance(renderer._params, state, current, 1))
+        state = jax.block_until_ready(program.advance(weights, state, current, 1))
         now = time.perf_counter()
         if end is None:  # the first compiles
             end = now + limit
@@ -283,5 +277,5 @@ def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
             break
     else:
         best = min(best, now - began)
-    pictures = chunk * renderer.preset.replicates
+    pictures = chunk * setup.preset.replicates
     return best * len(renderer.target.devices) / pictures

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 
-from jaxviz.engine.precision import AskedDtype
+from jaxviz.engine.execution import AskedDtype
 from jaxviz.errors import ConfigError, RecipeError, nearest
 from jaxviz.imaging.ranges import chosen_range
 from jaxviz.objectives.text import parse_objective

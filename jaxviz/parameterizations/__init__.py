@@ -9,7 +9,6 @@ from jaxviz.parameterizations.fourier import Fourier
 from jaxviz.parameterizations.phase import Phase, measured_spectrum
 from jaxviz.parameterizations.pixel import Pixel
 
-#: Type of a field that holds a parameterization: Pydantic reads the class from `kind`.
 AnyParameterization = Annotated[Pixel | Fourier | Phase, Field(discriminator="kind")]
 #: Every parameterization by the name that it has in a preset.
 PARAMETERIZATIONS: dict[str, type[Values]] = {

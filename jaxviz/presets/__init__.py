@@ -7,9 +7,7 @@ from jaxviz.presets.own import OWN
 from jaxviz.presets.preset import Preset
 from jaxviz.presets.published import PUBLISHED
 
-#: Every preset by its name.
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in (*OWN, *PUBLISHED)}
-#: Name of the preset that is used where none is asked for.
 DEFAULT_PRESET = OWN[0].name
 
 

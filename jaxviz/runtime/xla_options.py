@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from jaxviz.runtime.execution import Effort
+
 Options = dict[str, bool | int | float]
-#: `all` for what runs for minutes; `some` is a third sooner, and most steps are as fast; `little`,
-#: for programs that run once, is sooner by two thirds; a step would take up to 2½ times as long.
-Effort = Literal["all", "some", "little"]
 
 # LLVM takes half of these processors' vectors by itself. All of them made the steps of eleven
 # layers up to 15 % faster and two 2 to 3 % slower; where there are none nothing changes.

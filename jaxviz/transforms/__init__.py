@@ -17,7 +17,6 @@ from jaxviz.transforms.moved import Crop, Flip, Jitter, Pad
 from jaxviz.transforms.pixels import Noise, Rotate
 from jaxviz.transforms.resampled import Blur, Box, Octaves, Scale
 
-#: Type of a field that holds a transform: Pydantic reads the class from `kind`.
 AnyTransform = Annotated[
     Pad | Jitter | Scale | Octaves | Rotate | Crop | Box | Blur | Flip | Noise,
     Field(discriminator="kind"),

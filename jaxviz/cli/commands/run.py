@@ -31,14 +31,18 @@ def run(recipe: str, dry_run: bool, as_json: bool) -> None:
 
 
 def _describe(recipes: Sequence[AtlasRecipe], *, as_json: bool) -> None:
-    from jaxviz.jobs.run import prepare
+    from jaxviz.jobs.prepare import prepare
 
     for recipe in recipes:
         job = prepare(recipe)
         pairs = list(zip(job.plans, job.renderers, strict=True))
         if as_json:
             rows = [
-                {"layer": plan.name, "units": len(plan.channels), "size": list(renderer.shape)}
+                {
+                    "layer": plan.name,
+                    "units": len(plan.channels),
+                    "size": list(renderer.setup.shape),
+                }
                 for plan, renderer in pairs
             ]
             click.echo(json.dumps({"atlas": recipe.output, "layers": rows}))
@@ -47,5 +51,5 @@ def _describe(recipes: Sequence[AtlasRecipe], *, as_json: bool) -> None:
         presets = " and ".join(preset.name for preset in recipe.presets_used())
         click.echo(f"{recipe.output}: {total} pictures of {len(pairs)} layers, {presets}")
         for plan, renderer in pairs:
-            size = "×".join(map(str, renderer.shape))
+            size = "×".join(map(str, renderer.setup.shape))
             click.echo(printable(f"  {plan.name}  {len(plan.channels)} filters at {size}"))

@@ -19,6 +19,7 @@ from jaxviz.atlas import AtlasWriter, LayerPlan, open_atlas
 from jaxviz.atlas.columns import VALUES
 from jaxviz.atlas.page import embedded
 from jaxviz.atlas.tiles import strips_of, write_strips
+from jaxviz.runtime.execution import Execution
 from tests.support.synthetic import make, plan, rendered
 
 ATTACKS = [
@@ -91,7 +92,7 @@ def test_names_are_inert(tmp_path, attack):
     make(tmp_path / "plain", [plan()])
     make(
         tmp_path / "attacked",
-        [plan(attack, preset=attack, compute={attack: attack})],
+        [plan(attack, preset=attack, compute=Execution(chunk=1, implementations={attack: attack}))],
         identity={"model": attack, attack: 1},
         title=attack,
     )

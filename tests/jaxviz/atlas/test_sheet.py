@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 from jaxviz.atlas import LayerPlan, UnitStatus
 from jaxviz.atlas.layout import layout_of
 from jaxviz.atlas.sheet import draw_sheet
-from jaxviz.imaging.display import displayed
+from jaxviz.imaging.screen import displayed
 from tests.support.synthetic import make, plan, rendered
 
 

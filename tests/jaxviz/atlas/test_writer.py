@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jaxviz.atlas import AtlasWriter, LayerPlan, UnitStatus, manifest_schema, open_atlas
 from jaxviz.atlas.store import LayerStore
 from jaxviz.errors import AtlasError, AtlasLockedError, AtlasMismatchError, LayerError
+from jaxviz.runtime.execution import Execution
 from tests.support.synthetic import IDENTITY, RECORD, make, plan, rendered
 
 
@@ -119,11 +120,15 @@ def test_resume_does_only_what_is_missing(tmp_path):
 
 
 def test_resume_keeps_the_first_runs_chunks_and_settings(tmp_path):
-    with writer(tmp_path / "a", [plan(chunk=4, compute={"chunk": 8, "lowering": "patches"})]):
+    with writer(
+        tmp_path / "a",
+        [plan(chunk=4, compute=Execution(chunk=8, implementations={"conv1": "patches"}))],
+    ):
         pass
-    with writer(tmp_path / "a", [plan(chunk=5, compute={"chunk": 16})]) as atlas:
+    with writer(tmp_path / "a", [plan(chunk=5, compute=Execution(chunk=16))]) as atlas:
         assert atlas.layers[0].chunk == 4
-        assert atlas.layers[0].compute == {"chunk": 8, "lowering": "patches"}
+        kept = Execution(chunk=8, implementations={"conv1": "patches"})
+        assert atlas.layers[0].compute == kept
 
 
 def test_every_run_that_wrote_is_on_record(tmp_path):

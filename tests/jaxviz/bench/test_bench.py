@@ -55,8 +55,10 @@ def test_the_stepper_makes_the_pictures_of_a_render():
     channels = np.arange(stepper.units)
     states = stepper.advance(stepper.start(channels), channels, 2)
     states = stepper.advance(states, channels, 3)
-    rendered = LayerRenderer(tiny_bundle(), "conv2", PRESET.override(steps=5), size=16, chunk=2)
-    expected = rendered.render_chunk(channels, seed=0).raw
+    rendered = LayerRenderer.for_layer(
+        tiny_bundle(), "conv2", PRESET.override(steps=5), size=16, chunk=2
+    )
+    expected = rendered.render(channels, seed=0).raw
     np.testing.assert_allclose(stepper.images(states, channels), expected, rtol=1e-5, atol=1e-5)
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.engine import precision
-from jaxviz.engine.precision import Fidelity, compare, narrowed
+from jaxviz.engine.precision import compare
+from jaxviz.engine.programs import narrowed
 from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import Network
+from jaxviz.runtime import execution
+from jaxviz.runtime.execution import Fidelity
 from tests.support.rounding import as_on_a_tpu
 
 SIDE = 32
@@ -53,7 +55,7 @@ def test_near_enough_bfloat16_is_compared_with_nothing_else(galaxy, tpu):
 
 
 def test_two_roundings_are_at_most_twice_as_far_as_one(galaxy, tpu, monkeypatch):
-    monkeypatch.setattr(precision, "LEAST_COSINE", 1.0)
+    monkeypatch.setattr(execution, "LEAST_COSINE", 1.0)
     for layer in ("conv2", "conv3"):
         far = found(galaxy, layer)
         assert far.own is not None
@@ -62,15 +64,17 @@ def test_two_roundings_are_at_most_twice_as_far_as_one(galaxy, tpu, monkeypatch)
 
 
 def test_where_float32_is_exact_the_cosine_alone_decides(galaxy, monkeypatch):
-    monkeypatch.setattr(precision, "LEAST_COSINE", 1.0)
+    monkeypatch.setattr(execution, "LEAST_COSINE", 1.0)
     far = found(galaxy, "conv3")
     assert far.own == pytest.approx(1)
     assert not far.close
 
 
 def test_what_is_close():
-    assert Fidelity(0.9, 0.0, 16).close
-    assert not Fidelity(0.85, 0.0, 16).close
-    assert not Fidelity(0.85, 0.0, 16, own=0.95).close
-    assert Fidelity(0.85, 0.0, 16, own=0.92).close
-    assert "0.8500, of this platform's float32 0.9200" in str(Fidelity(0.85, 0.0, 16, own=0.92))
+    assert Fidelity(cosine=0.9, score=0.0, units=16).close
+    assert not Fidelity(cosine=0.85, score=0.0, units=16).close
+    assert not Fidelity(cosine=0.85, score=0.0, units=16, own=0.95).close
+    assert Fidelity(cosine=0.85, score=0.0, units=16, own=0.92).close
+    assert "0.8500, of this platform's float32 0.9200" in str(
+        Fidelity(cosine=0.85, score=0.0, units=16, own=0.92)
+    )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.engine.precision import fidelity, narrowed, preferred_dtype
+from jaxviz.engine.execution import preferred_dtype
+from jaxviz.engine.precision import fidelity
+from jaxviz.engine.programs import narrowed
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import Activations, Network
@@ -66,9 +68,11 @@ def test_only_kernels_are_narrowed():
 @pytest.mark.parametrize("preset", ["keras-io", "robust"])
 def test_pictures_are_made_in_bfloat16_of_a_float32_latent(galaxy, preset):
     chosen = get_preset(preset).override(steps=3, rescue=False)
-    renderer = LayerRenderer(galaxy, "conv2", chosen, size=SIDE, chunk=4, dtype="bfloat16")
-    wide = LayerRenderer(galaxy, "conv2", chosen, size=SIDE, chunk=4, dtype="float32")
-    made, expected = renderer.render_chunk(range(4), 0), wide.render_chunk(range(4), 0)
+    renderer = LayerRenderer.for_layer(
+        galaxy, "conv2", chosen, size=SIDE, chunk=4, dtype="bfloat16"
+    )
+    wide = LayerRenderer.for_layer(galaxy, "conv2", chosen, size=SIDE, chunk=4, dtype="float32")
+    made, expected = renderer.render(range(4), 0), wide.render(range(4), 0)
     assert made.raw.dtype == np.float32
     np.testing.assert_array_equal(made.status, expected.status)
     np.testing.assert_allclose(made.initial_scores, expected.initial_scores, rtol=0.02, atol=1e-4)

@@ -8,7 +8,7 @@ import pytest
 
 import jaxviz
 from jaxviz.bundle import store as bundles
-from jaxviz.engine.precompile import Ahead
+from jaxviz.engine.precompile import Precompiler
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.errors import ConfigError
 from jaxviz.jobs import run
@@ -37,14 +37,15 @@ def compiled():
 @pytest.mark.parametrize("preset", ["keras-io", "robust"])
 def test_what_was_compiled_ahead_is_not_compiled_again(preset, compiled):
     small = get_preset(preset).override(steps=3, rescue=False)
-    renderer = LayerRenderer(tiny_bundle(range_=RANGE), "conv2", small, size=24, measure=True)
-    renderer.compile(10, Event())
-    stages = [name for name in compiled if name in ("jit(run)", "jit(_seen)")]
-    assert sorted(stages) == ["jit(_seen)", "jit(run)", "jit(run)", "jit(run)"]
+    renderer = LayerRenderer.for_layer(
+        tiny_bundle(range_=RANGE), "conv2", small, size=24, measure=True
+    )
+    ready = renderer.compiled(10, Event())
+    stages = [name for name in compiled if name in ("jit(run)", "jit(_responses)")]
+    assert sorted(stages) == ["jit(_responses)", "jit(run)", "jit(run)", "jit(run)"]
     compiled.clear()
-    renderer.tune(10)
-    renderer.render_chunk(range(10), seed=0)
-    assert not {"jit(run)", "jit(_seen)"} & set(compiled)
+    ready.settled(10).render(range(10), seed=0)
+    assert not {"jit(run)", "jit(_responses)"} & set(compiled)
 
 
 def test_an_atlas_is_the_same(tmp_path, monkeypatch):
@@ -67,11 +68,11 @@ def test_an_atlas_is_the_same(tmp_path, monkeypatch):
 
 def test_what_fails_ahead_fails_where_it_is_needed():
     class Broken:
-        def compile(self, units, ending):
+        def compiled(self, units, ending):
             raise ConfigError("too large")
 
     layers = [(Broken(), 1), (Broken(), 1)]
-    with Ahead(layers, threads=1) as ahead:
+    with Precompiler(layers, threads=1) as ahead:
         ahead.wait(layers[0][0])
-        ahead.go_on()
+        ahead.proceed()
         ahead.wait(layers[1][0])  # says nothing

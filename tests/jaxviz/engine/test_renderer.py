@@ -82,15 +82,15 @@ def test_compiles_do_not_grow_with_the_number_of_filters(bundle, chunk):
             else None
         )
     )
-    renderer = LayerRenderer(
+    renderer = LayerRenderer.for_layer(
         bundle, "conv2", PRESETS["keras-io"].override(steps=2), size=20, chunk=chunk
     )
-    renderer.render_chunk(range(chunk), seed=0)
+    renderer.render(range(chunk), seed=0)
     first = len(compiles)
     for start in range(chunk, 10, chunk):
-        renderer.render_chunk(range(start, min(10, start + chunk)), seed=0)
+        renderer.render(range(start, min(10, start + chunk)), seed=0)
     assert len(compiles) == first
-    assert renderer.traces["step"] == 1
+    assert renderer.programs.traces["step"] == 1
 
 
 def test_keys_depend_on_seed_layer_and_channel_alone():
@@ -132,20 +132,22 @@ def test_units_that_end_at_different_times_begin_and_end_a_chunk_at_a_time(bundl
     bias[dead] = -1e6  # which are given up after 8 of 16 steps
     weights["conv2"]["bias"] = bias
     preset = get_preset("keras-io").override(steps=16)
-    renderer = LayerRenderer(type(bundle)(bundle.spec, weights), "conv2", preset, size=20, chunk=3)
-    renderer.lanes, calls = 1, []
-    program = renderer._program()
-    for stage in ("start", "look"):
+    renderer = LayerRenderer.for_layer(
+        type(bundle)(bundle.spec, weights), "conv2", preset, size=20, chunk=3
+    )
+    renderer, calls = renderer.with_execution(renderer.execution.changed(lanes=1)), []
+    program = renderer.programs.main
+    for stage in ("start", "evaluate"):
         made = getattr(program, stage)
         setattr(program, stage, lambda *a, made=made, s=stage: calls.append(s) or made(*a))
-    together = renderer.render_chunk(range(10), seed=0)
+    together = renderer.render(range(10), seed=0)
     assert calls.count("start") == 4  # 10 units, 3 at a time
-    assert calls.count("look") == 8
+    assert calls.count("evaluate") == 8
     assert (together.status[dead] == UnitStatus.DEAD).all()
     assert (together.status == UnitStatus.DONE).any()
     np.testing.assert_array_equal(together.steps == 8, together.status == UnitStatus.DEAD)
     for channel in range(10):
-        alone = renderer.render_chunk([channel], seed=0)
+        alone = renderer.render([channel], seed=0)
         np.testing.assert_array_equal(together.raw[channel], alone.raw[0])
         assert together.initial_scores[channel] == alone.initial_scores[0]
 

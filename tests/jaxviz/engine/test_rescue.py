@@ -132,9 +132,9 @@ def test_stopping_compiles_no_more(bundle):
     from jaxviz.engine.renderer import LayerRenderer
 
     preset = PLAIN.override(steps=16, stop=Stop(window=4, tolerance=0.05), rescue=False)
-    renderer = LayerRenderer(bundle, "conv2", preset, size=16, chunk=2)
-    renderer.render_chunk(range(10), seed=0)
-    assert renderer.traces == {"start": 1, "step": 1, "look": 1}
+    renderer = LayerRenderer.for_layer(bundle, "conv2", preset, size=16, chunk=2)
+    renderer.render(range(10), seed=0)
+    assert renderer.programs.traces == {"start": 1, "step": 1, "evaluate": 1}
 
 
 def test_the_best_iterate_is_kept(bundle):

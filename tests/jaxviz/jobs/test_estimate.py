@@ -12,7 +12,7 @@ from jaxviz.bundle import save
 from jaxviz.cli import cli
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.errors import MemoryLimitError
-from jaxviz.jobs.estimate import compiled_step, moving_share, needed_flops, plan_atlas
+from jaxviz.jobs.estimate import compiled_step, moving_share, plan_atlas
 from jaxviz.jobs.recipe import AtlasRecipe
 from jaxviz.presets import get_preset
 from jaxviz.runtime.devices import CHIPS, present_target
@@ -46,7 +46,9 @@ def recipe(saved, **settings):
 def renderer(memory=None, chunk=8, layer="conv2"):
     target = replace(present_target(), memory=memory, chip=CHIPS["v5e"], present=True)
     preset = get_preset("keras-io").override(steps=3)
-    return LayerRenderer(tiny_bundle(), layer, preset, size=24, chunk=chunk, target=target)
+    return LayerRenderer.for_layer(
+        tiny_bundle(), layer, preset, size=24, chunk=chunk, target=target
+    )
 
 
 def test_layers_that_take_longest_are_timed_and_the_rest_judged_by_them(saved):
@@ -78,7 +80,7 @@ def test_the_chunk_is_halved_until_the_compiled_step_fits():
 
 def test_a_compiled_step_needs_at_least_what_is_needed():
     step, one = compiled_step(renderer()), renderer()
-    assert step.flops > 0.5 * needed_flops(one)  # Winograd's algorithm may save some
+    assert step.flops > 0.5 * one.setup.step_flops  # Winograd's algorithm may save some
     assert step.moved > 4 * 24 * 24 * 3
 
 
@@ -88,7 +90,9 @@ def test_each_branch_counts_for_the_steps_that_take_it():
         preset = get_preset("robust").override(steps=10, rescue=False, transforms=transforms(fade))
         preset = preset.model_copy(update={"texture": None})
         assert moving_share(preset) == (fade if transforms(fade) else 1.0)
-        one = LayerRenderer(tiny_bundle(), "conv2", preset, size=24, chunk=4, target=target)
+        one = LayerRenderer.for_layer(
+            tiny_bundle(), "conv2", preset, size=24, chunk=4, target=target
+        )
         return compiled_step(one)
 
     def scaled(fade):

@@ -12,10 +12,12 @@ import pytest
 
 import jaxviz
 from jaxviz.bundle import store as bundles
+from jaxviz.engine.programs import ProgramCache
 from jaxviz.errors import AtlasLockedError, AtlasMismatchError, ImageSizeError, LayerError
-from jaxviz.jobs import run
+from jaxviz.jobs import prepare, run
 from jaxviz.jobs.recipe import AtlasRecipe
-from jaxviz.jobs.run import Reporter, make_atlas
+from jaxviz.jobs.report import Reporter
+from jaxviz.jobs.run import make_atlas
 from jaxviz.presets import DEFAULT_PRESET
 from jaxviz.spec import InputRange
 from tests.support.tiny import tiny_bundle
@@ -51,8 +53,8 @@ def assert_same(one, two):
 def test_in_how_many_pieces_a_layer_is_made_changes_nothing(recipe, tmp_path, monkeypatch):
     make_atlas(recipe)
     whole = contents(recipe.output)
-    monkeypatch.setattr(run, "_PIECE_UNITS", 4)
-    monkeypatch.setattr(run, "_PIECE_GFLOP", 0.0)
+    monkeypatch.setattr(prepare, "_PIECE_UNITS", 4)
+    monkeypatch.setattr(prepare, "_PIECE_GFLOP", 0.0)
     pieces = str(tmp_path / "pieces.atlas")
     make_atlas(recipe.model_copy(update={"output": pieces}))
     assert_same(whole, contents(pieces))
@@ -60,21 +62,25 @@ def test_in_how_many_pieces_a_layer_is_made_changes_nothing(recipe, tmp_path, mo
         [layer.plan.chunk for layer in jaxviz.open_atlas(path).manifest.layers]
         for path in (recipe.output, pieces)
     ]
-    lanes = run.prepare(recipe).renderers[0].lanes
+    lanes = run.prepare(recipe).renderers[0].execution.lanes
     assert sizes[1] == [2 * lanes * max(1, 4 // (2 * lanes))] * len(sizes[1])
     assert sizes[0] != sizes[1]
 
 
 def test_a_finished_layer_is_given_up_and_can_be_made_again(recipe, monkeypatch):
-    jobs, prepare = [], run.prepare
-    monkeypatch.setattr(run, "prepare", lambda recipe: jobs.append(prepare(recipe)) or jobs[-1])
+    jobs, caches, real, make = [], [], run.prepare, ProgramCache.__init__
+    monkeypatch.setattr(
+        ProgramCache, "__init__", lambda self, *given: caches.append(self) or make(self, *given)
+    )
+    monkeypatch.setattr(run, "prepare", lambda recipe: jobs.append(real(recipe)) or jobs[-1])
     make_atlas(recipe)
     held = contents(recipe.output)
+    worked = [cache for cache in caches if cache.traces["step"]]
+    assert len(worked) == len(jobs[0].renderers)
+    assert all(cache.released for cache in caches)
     for renderer in jobs[0].renderers:
-        assert not {"_params", "_assessor"} & set(vars(renderer))
-        assert not renderer._programs
-        again = renderer.render_chunk(range(renderer.units_in_layer), recipe.seed)
-        np.testing.assert_array_equal(held[renderer.layer, "scores"], again.scores)
+        again = renderer.render(range(renderer.setup.units), recipe.seed)
+        np.testing.assert_array_equal(held[renderer.setup.layer, "scores"], again.scores)
 
 
 def test_the_atlas_holds_what_render_gives(recipe, model):

@@ -30,7 +30,7 @@ ONCE = {"strides": (1, 1), "dilation": (1, 1)}
 def cost(layer: str) -> tuple[float, float]:
     """(million floating point operations, megabytes moved) of a step, per image."""
     model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
-    renderer = LayerRenderer(model, layer, get_preset("keras-io"), size=64)
+    renderer = LayerRenderer.for_layer(model, layer, get_preset("keras-io"), size=64)
     found = renderer.lower(UNITS).compile().cost_analysis()
     return found["flops"] / UNITS / 1e6, found["bytes accessed"] / UNITS / 1e6
 

@@ -93,8 +93,8 @@ def test_every_part_of_a_preset(changes, channels, size):
 def check(preset, channels, size, *, layer="conv2", close=1e-3, rises=True):
     bundle = tiny_bundle(channels=channels, range_=InputRange(low=(0.0,), high=(1.0,)))
     units = [1, 4, 7] if preset.objective.per_channel else [0]
-    renderer = LayerRenderer(bundle, layer, preset, size=size, chunk=min(2, len(units)))
-    whole = renderer.render_chunk(units, 0)
+    renderer = LayerRenderer.for_layer(bundle, layer, preset, size=size, chunk=min(2, len(units)))
+    whole = renderer.render(units, 0)
     assert np.isfinite(whole.raw).all()
     assert np.isfinite(whole.scores).all()
     assert ((whole.images >= 0) & (whole.images <= 1)).all()
@@ -103,7 +103,7 @@ def check(preset, channels, size, *, layer="conv2", close=1e-3, rises=True):
         assert live.any()
         assert (whole.scores >= whole.initial_scores)[live].mean() > 0.6
     # in another order, and so with other neighbours and in other places
-    again = renderer.render_chunk(units[::-1], 0)
+    again = renderer.render(units[::-1], 0)
     count = preset.replicates
     turned = again.raw.reshape(-1, count, *again.raw.shape[1:])[::-1].reshape(whole.raw.shape)
     scale = max(1.0, float(np.abs(whole.raw).max()))

@@ -144,10 +144,10 @@ def update(name, gradient, memory, step):
 def test_the_update_against_an_independent_one(bundle, name):
     """Without its random transforms, which have tests of their own: same latents, step by step."""
     preset = PRESETS[name].override(steps=STEPS, transforms=(), draws=1, redirect=0, keep="last")
-    renderer = LayerRenderer(bundle, "conv1", preset, size=SIZE, chunk=1)
+    renderer = LayerRenderer.for_layer(bundle, "conv1", preset, size=SIZE, chunk=1)
     keys = unit_keys(0, "conv1", jnp.array([CHANNEL]))
-    program, channels = renderer._program(), jnp.array([CHANNEL])
-    state = program.start(renderer._params, keys)
+    program, channels = renderer.programs.main, jnp.array([CHANNEL])
+    state = program.start(renderer.programs.weights, keys)
     memory = None
     ascend = jax.jit(
         jax.grad(lambda latent, step: value(name, bundle, latent, step)), static_argnums=1
@@ -155,12 +155,12 @@ def test_the_update_against_an_independent_one(bundle, name):
     for step in range(1, STEPS + 1):
         latent = np.asarray(state.latent[0], np.float64)
         change, memory = update(name, np.asarray(ascend(latent, step), np.float64), memory, step)
-        state = program.advance(renderer._params, state, channels, 1)
+        state = program.advance(renderer.programs.weights, state, channels, 1)
         found = np.asarray(state.latent[0], np.float64) - latent
         cosine = (found * change).sum() / np.linalg.norm(found) / np.linalg.norm(change)
         assert cosine > 0.9999, (step, cosine)
         assert abs(np.linalg.norm(found) / np.linalg.norm(change) - 1) < 1e-3, step
-    view = program.look(renderer._params, state, channels)
+    view = program.evaluate(renderer.programs.weights, state, channels)
     raw = 2 * to_unit(name, np.asarray(state.latent[0])) - 1
     np.testing.assert_allclose(view.raw[0], raw, rtol=1e-3, atol=2e-3)
 
@@ -196,11 +196,13 @@ def test_what_of_a_maco_step_turns_on_rounding():
     preset = preset.change("transforms.0.pixels=24")
     found = {}
     for chunk in (1, 3):
-        renderer = LayerRenderer(bundle, "conv2", preset, size=40, chunk=chunk)
+        renderer = LayerRenderer.for_layer(bundle, "conv2", preset, size=40, chunk=chunk)
         channels = jnp.array([7, 1, 4][:chunk])
-        program, params = renderer._program(), renderer._params
+        program, params = renderer.programs.main, renderer.programs.weights
         start = program.start(params, unit_keys(0, "conv2", channels))
-        plain = LayerRenderer(bundle, "conv2", settled(preset), size=40, chunk=chunk)._program()
+        plain = LayerRenderer.for_layer(
+            bundle, "conv2", settled(preset), size=40, chunk=chunk
+        ).programs.main
         gradient = plain.advance(
             params, plain.start(params, jax.random.key_data(start.key)), channels, 1
         ).latent[0]

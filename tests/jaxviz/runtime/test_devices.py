@@ -12,6 +12,7 @@ import pytest
 
 from jaxviz.atlas import open_atlas
 from jaxviz.bundle import save
+from jaxviz.engine.execution import notes
 from jaxviz.engine.memory import with_fewer_units
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.engine.slots import Slots
@@ -20,6 +21,7 @@ from jaxviz.jobs.recipe import AtlasRecipe
 from jaxviz.jobs.run import make_atlas
 from jaxviz.presets import get_preset
 from jaxviz.runtime.devices import named_target, present_target
+from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.keys import unit_keys
 from tests.support.tiny import tiny_bundle
 
@@ -35,10 +37,10 @@ target = present_target()
 preset = get_preset("robust").override(steps=3, rescue=False)
 def renderer(devices):
     used = dataclasses.replace(target, devices=target.devices[:devices])
-    return LayerRenderer(tiny_bundle(), "conv2", preset, size=16, chunk=6, target=used)
+    return LayerRenderer.for_layer(tiny_bundle(), "conv2", preset, size=16, chunk=6, target=used)
 four, one = renderer(4), renderer(1)
-many, few = four.render_chunk(range(10), 0), one.render_chunk(range(10), 0)
-traces = dict(four.traces)
+many, few = four.render(range(10), 0), one.render(range(10), 0)
+traces = dict(four.programs.traces)
 text = four.lower(6).compile().as_text()
 print(json.dumps({
     "devices": len(target.devices),
@@ -65,7 +67,7 @@ def test_units_are_spread_over_devices_without_exchange():
     assert found["scores"] < 1e-5
     assert found["exchanged"] == []
     # 10 units in chunks of 6, which 4 devices make 8
-    assert found["traces"] == {"start": 1, "step": 1, "look": 1}
+    assert found["traces"] == {"start": 1, "step": 1, "evaluate": 1}
 
 
 @pytest.fixture
@@ -78,28 +80,28 @@ def looped():
 def test_nothing_is_sent_while_steps_are_made(kind):
     target = replace(present_target(), platform=kind)
     preset = get_preset("robust").override(steps=4)
-    renderer = LayerRenderer(
+    renderer = LayerRenderer.for_layer(
         tiny_bundle(), "conv2", preset, size=16, chunk=3, target=target, dtype="float32"
     )
-    program = renderer._program()
+    program = renderer.programs.main
     channels = jax.device_put(np.arange(3, dtype=np.int32))
-    state = program.start(renderer._params, unit_keys(0, "conv2", channels))
-    state = program.advance(renderer._params, state, channels, 2)
+    state = program.start(renderer.programs.weights, unit_keys(0, "conv2", channels))
+    state = program.advance(renderer.programs.weights, state, channels, 2)
     before = state.latent
     with jax.transfer_guard("disallow"):
-        state = program.advance(renderer._params, state, channels, 2)
+        state = program.advance(renderer.programs.weights, state, channels, 2)
         jax.block_until_ready(state)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before))  # donated
     assert jax.device_get(state.step).tolist() == [4, 4, 4]
-    assert renderer.traces["step"] == 1
+    assert renderer.programs.traces["step"] == 1
 
 
 def test_a_loop_makes_the_same_steps(looped):
     preset = get_preset("keras-io").override(steps=3)
     one, other = (
-        LayerRenderer(
+        LayerRenderer.for_layer(
             tiny_bundle(), "conv1", preset, size=16, chunk=3, target=target, dtype="float32"
-        ).render_chunk(range(3), 0)
+        ).render(range(3), 0)
         for target in (present_target(), looped)
     )
     np.testing.assert_allclose(one.raw, other.raw, atol=1e-4)
@@ -143,22 +145,24 @@ def three_at_most(monkeypatch):
         return real(self, *arguments, **told)
 
     monkeypatch.setattr(Slots, "run", run)
-    monkeypatch.setattr("jaxviz.engine.renderer.lane_count", lambda platform: 1)
+    monkeypatch.setattr("jaxviz.engine.execution.lane_count", lambda platform: 1)
     return tried
 
 
 def test_where_memory_runs_out_half_as_many_units_go_on(three_at_most):
     preset = get_preset("keras-io").override(steps=2)
-    renderer = LayerRenderer(tiny_bundle(), "conv1", preset, size=16, chunk=6)
-    made = renderer.render_chunk(range(6), 0)
-    renderer.render_chunk(range(3), 0)
+    renderer = LayerRenderer.for_layer(tiny_bundle(), "conv1", preset, size=16, chunk=6)
+    made = renderer.render(range(6), 0)
+    after = renderer.with_execution(made.execution)
+    after.render(range(3), 0)
     assert three_at_most == [6, 3, 3]
-    assert renderer.compute["chunk"] == 3
-    assert renderer.compute["did_not_fit"] == [6]
-    assert "going on with 3" in renderer.notes[0]
-    assert renderer.traces == {"start": 1, "step": 1, "look": 1}
-    enough = LayerRenderer(tiny_bundle(), "conv1", preset, size=16, chunk=3)
-    np.testing.assert_array_equal(made.raw, enough.render_chunk(range(6), 0).raw)
+    assert made.execution.chunk == 3
+    assert made.execution.did_not_fit == (6,)
+    assert "continues with 3" in notes("conv1", renderer.execution, made.execution)[0]
+    assert after.programs is renderer.programs
+    assert renderer.programs.traces == {"start": 1, "step": 1, "evaluate": 1}
+    enough = LayerRenderer.for_layer(tiny_bundle(), "conv1", preset, size=16, chunk=3)
+    np.testing.assert_array_equal(made.raw, enough.render(range(6), 0).raw)
 
 
 def test_a_run_that_ran_out_of_memory_is_continued_with_what_fitted(three_at_most, tmp_path):
@@ -170,8 +174,8 @@ def test_a_run_that_ran_out_of_memory_is_continued_with_what_fitted(three_at_mos
     )  # fmt: skip
     make_atlas(recipe)
     (layer,) = open_atlas(tmp_path / "a.atlas").manifest.layers
-    assert layer.plan.compute["chunk"] == 3
-    assert layer.plan.compute["did_not_fit"] == [6]
+    assert layer.plan.compute.chunk == 3
+    assert layer.plan.compute.did_not_fit == (6,)
 
 
 def test_a_unit_that_does_not_fit_at_all_is_an_error():
@@ -180,8 +184,8 @@ def test_a_unit_that_does_not_fit_at_all_is_an_error():
 
     tried = []
     with pytest.raises(MemoryLimitError, match="--size"):
-        with_fewer_units(run, 5, "conv1", tried.append)
-    assert tried == [3, 2, 1]
+        with_fewer_units(lambda chunk: tried.append(chunk) or run(chunk), 5, "conv1")
+    assert tried == [5, 3, 2, 1]
 
 
 def test_other_errors_of_a_device_are_not_hidden():
@@ -189,14 +193,15 @@ def test_other_errors_of_a_device_are_not_hidden():
         raise FullMemoryError("INTERNAL: something else")
 
     with pytest.raises(FullMemoryError):
-        with_fewer_units(run, 5, "conv1", lambda fewer: None)
+        with_fewer_units(run, 5, "conv1")
 
 
 def test_the_chunk_follows_the_devices_memory(looped):
     def chunk(memory, devices=1):
         target = replace(looped, memory=memory, devices=(None,) * devices)
         preset = get_preset("robust")
-        return LayerRenderer(tiny_bundle(), "conv2", preset, size=64, target=target).chunk
+        renderer = LayerRenderer.for_layer(tiny_bundle(), "conv2", preset, size=64, target=target)
+        return renderer.execution.chunk
 
     assert chunk(None) == 10  # all of the layer's units
     few = chunk(6_000_000)
@@ -206,17 +211,18 @@ def test_the_chunk_follows_the_devices_memory(looped):
 
 
 def test_bfloat16_that_is_too_far_from_float32_is_not_used(monkeypatch):
-    monkeypatch.setattr("jaxviz.engine.precision.LEAST_COSINE", 1.1)
+    monkeypatch.setattr("jaxviz.runtime.execution.LEAST_COSINE", 1.1)
     preset = get_preset("keras-io").override(steps=1)
     one, other = (
-        LayerRenderer(tiny_bundle(), "conv2", preset, size=16, chunk=2, dtype=dtype)
+        LayerRenderer.for_layer(tiny_bundle(), "conv2", preset, size=16, chunk=2, dtype=dtype)
         for dtype in ("bfloat16", "float32")
     )
-    made = one.render_chunk(range(2), 0)
-    np.testing.assert_array_equal(made.raw, other.render_chunk(range(2), 0).raw)
-    assert one.compute["dtype"] == "float32"
-    assert 0.9 < one.compute["fidelity"]["cosine"] < 1
-    assert "in float32" in one.notes[0]
-    again = LayerRenderer(tiny_bundle(), "conv2", preset, size=16, dtype="bfloat16")
-    again.restore(json.loads(json.dumps(one.compute)))
-    assert again.compute == one.compute
+    made = one.render(range(2), 0)
+    np.testing.assert_array_equal(made.raw, other.render(range(2), 0).raw)
+    assert made.execution.dtype == "float32"
+    assert made.execution.fidelity is not None
+    assert 0.9 < made.execution.fidelity.cosine < 1
+    assert "in float32" in notes("conv2", one.execution, made.execution)[0]
+    kept = Execution.model_validate_json(json.dumps(made.execution.as_json()))
+    assert kept == made.execution
+    assert one.with_execution(kept).render(range(2), 0).execution == kept

@@ -53,10 +53,10 @@ def test_a_unit_does_not_depend_on_the_lanes(lanes):
     preset = get_preset("keras-io").override(steps=3)
 
     def images(count):
-        renderer = LayerRenderer(bundle, "conv2", preset, size=20, chunk=2)
-        renderer.lanes = count
-        found = renderer.render_chunk(range(7), seed=3)
-        assert renderer.traces["step"] == 1
+        renderer = LayerRenderer.for_layer(bundle, "conv2", preset, size=20, chunk=2)
+        renderer = renderer.with_execution(renderer.execution.changed(lanes=count))
+        found = renderer.render(range(7), seed=3)
+        assert renderer.programs.traces["step"] == 1
         return found.raw
 
     np.testing.assert_allclose(images(lanes), images(1), rtol=1e-4, atol=1e-5)

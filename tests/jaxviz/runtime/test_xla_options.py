@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+from jaxviz.engine.execution import continued, notes
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.presets import get_preset
 from jaxviz.runtime import xla_options as compiler
 from jaxviz.runtime.devices import named_target
+from jaxviz.runtime.execution import Execution
 from jaxviz.spec import InputRange
 from tests.support.tiny import tiny_bundle
 
@@ -16,38 +18,36 @@ RANGE = InputRange(low=(0.0,), high=(1.0,))
 
 def renderer(effort=None):
     preset = get_preset("keras-io").override(steps=3)
-    made = LayerRenderer(tiny_bundle(range_=RANGE), "conv2", preset, size=24, chunk=2)
-    made.effort = effort
-    return made
+    made = LayerRenderer.for_layer(tiny_bundle(range_=RANGE), "conv2", preset, size=24, chunk=2)
+    return made.with_execution(made.execution.changed(effort=effort))
 
 
 @pytest.mark.parametrize("effort", ["some", "little"])
 def test_less_effort_gives_the_same_pictures(effort):
-    whole = renderer("all").render_chunk(range(4), seed=1)
-    less = renderer(effort).render_chunk(range(4), seed=1)
+    whole = renderer("all").render(range(4), seed=1)
+    less = renderer(effort).render(range(4), seed=1)
     np.testing.assert_allclose(less.raw, whole.raw, atol=1e-4)
     np.testing.assert_array_equal(less.status, whole.status)
 
 
 def test_small_layers_are_compiled_with_less_effort_and_go_on_so():
     first = renderer()
-    assert "effort" not in first.compute
-    first.tune(4)
-    assert first.compute["effort"] == "some"
+    assert first.execution.effort is None
+    assert "effort" not in first.execution.as_json()
+    assert first.settled(4).execution.effort == "some"
     # a continued run takes what is recorded, whatever the rule is by then
-    second = renderer()
-    second.restore({**first.compute, "effort": "all"})
-    second.tune(4)
-    assert second.compute["effort"] == "all"
+    assert renderer("all").settled(4).execution.effort == "all"
 
 
 def test_a_layer_begun_in_forms_that_are_gone_goes_on_in_those_that_are_there():
-    first, second = renderer(), renderer()
-    gone = {name: "of another version" for name in first.implementations}
-    second.restore({**first.compute, "forms": gone})
+    first = renderer()
+    gone = dict.fromkeys(first.execution.implementations, "of another version")
+    kept = Execution.model_validate({**first.execution.as_json(), "forms": gone, "chunk": 1})
     assert gone
-    assert second.implementations == first.implementations
-    assert "differs from it in rounding" in second.notes[0]
+    found = continued(kept, first.execution, first.setup)
+    assert found == first.execution.changed(chunk=1)
+    (note,) = notes("conv2", kept, found)
+    assert "differ from the others in rounding" in note
 
 
 def test_options_that_are_not_known_are_left_out():

@@ -1,0 +1,151 @@
+"""From a recipe to a checked job: nothing is written or compiled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from jaxviz.atlas import LayerPlan
+from jaxviz.bundle import Bundle
+from jaxviz.bundle.load import load_bundle
+from jaxviz.engine.renderer import LayerRenderer
+from jaxviz.engine.setup import LayerSetup
+from jaxviz.engine.shapes import image_shape
+from jaxviz.errors import ImageSizeError
+from jaxviz.imaging.ranges import ValueRange, known_range
+from jaxviz.jobs.recipe import AtlasRecipe
+from jaxviz.jobs.references import GivenImages, coloured
+from jaxviz.presets import Preset
+from jaxviz.runtime.devices import Target
+from jaxviz.runtime.keys import PRNG
+from jaxviz.spec.select import match_channels, match_layers
+
+# At least 32 units per commit, to avoid millions of small files; more when units are cheap,
+# because slots stay empty and lanes wait at the end of a piece. A killed run loses at most
+# this many billions of operations: about a minute on two cores.
+_PIECE_UNITS, _PIECE_GFLOP = 32, 1500.0
+# Pixels of the pictures in one piece; each takes four bytes while a picture is made.
+_PIECE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """An atlas worked out and checked, before anything is written or compiled."""
+
+    recipe: AtlasRecipe
+    bundle: Bundle
+    renderers: tuple[LayerRenderer, ...]
+    plans: tuple[LayerPlan, ...]
+    images: GivenImages | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What an atlas is of: a folder is continued only with exactly this."""
+        spec = self.bundle.spec
+        asked = [renderer.setup.asked for renderer in self.renderers]
+        presets = {preset.name: preset.model_dump(mode="json") for preset in asked}
+        several = len(presets) > 1
+        return {
+            "model": {
+                "name": spec.name,
+                "file": spec.source.file,
+                "sha256": self.bundle.digest,
+                "range": None if spec.range is None else spec.range.model_dump(mode="json"),
+            },
+            "recipe": {
+                "preset": presets if several else next(iter(presets.values())),
+                "layers": {r.setup.layer: list(r.setup.shape) for r in self.renderers},
+                "channels": self.recipe.channels,
+                "attempts": self.recipe.attempts,
+                "images": None if self.images is None else self.images.digest,
+                "dtype": self.recipe.dtype,
+                "prng": PRNG,
+            },
+            "seed": self.recipe.seed,
+        }
+
+
+def prepare(recipe: AtlasRecipe, target: Target | None = None) -> Job:
+    """Load the model and check every setting against it; nothing is written.
+
+    Args:
+        recipe: What to make.
+        target: The devices it is made for; those that are there where left out.
+
+    Raises:
+        JaxvizError: Whatever is wrong, before any work is done.
+    """
+    presets = recipe.presets_used()
+    bundle = load_bundle(recipe.model, weights=recipe.weights)
+    bundle = bundle.with_spec(range=recipe.range_used(bundle.spec))
+    given = GivenImages(recipe.images, bundle.spec) if recipe.images else None
+    renderers, problems = [], []
+    for layer in match_layers(bundle.spec, recipe.layers):
+        for preset in presets:
+            try:
+                renderers.append(_renderer(bundle, layer, preset, recipe, given, target))
+            except ImageSizeError as error:
+                problems.append(error)
+    if problems:
+        raise ImageSizeError(
+            problems[0].summary if len(problems) == 1 else "some layers cannot take such images",
+            details=[] if len(problems) == 1 else [p.summary for p in problems],
+            hint=problems[-1].hint,
+        )
+    plans = tuple(_plan(renderer, recipe, several=len(presets) > 1) for renderer in renderers)
+    return Job(recipe, bundle, tuple(renderers), plans, given)
+
+
+def _renderer(
+    bundle: Bundle,
+    layer: str,
+    preset: Preset,
+    recipe: AtlasRecipe,
+    given: GivenImages | None,
+    target: Target | None,
+) -> LayerRenderer:
+    references = None
+    if given is not None:
+        shape = image_shape(bundle.spec, layer, preset, recipe.size)
+        references = given.read((shape[0], shape[1]))
+        preset = coloured(preset, references, ValueRange(*preset.units, known_range(bundle.spec)))
+    return LayerRenderer.for_layer(
+        bundle,
+        layer,
+        preset,
+        size=recipe.size,
+        chunk=recipe.chunk,
+        attempts=recipe.attempts,
+        measure=True,
+        references=references,
+        dtype=recipe.dtype,
+        target=target,
+    )
+
+
+def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> LayerPlan:
+    setup, execution = renderer.setup, renderer.execution
+    channels = match_channels(recipe.channels, setup.units, setup.layer)
+    lanes, replicates = execution.lanes, setup.preset.replicates
+    chunk = min(execution.chunk, -(-len(channels) // lanes))
+    height, width, depth = setup.shown_shape
+    return LayerPlan(
+        # the same layer stands once for each preset, one below the other
+        name=f"{setup.layer} · {setup.preset.name}" if several else setup.layer,
+        channels=tuple(c for c in channels for _ in range(replicates)),
+        height=height,
+        width=width,
+        depth=depth,
+        chunk=_piece(setup, len(channels) * replicates, chunk * lanes * replicates),
+        compute=execution.changed(chunk=chunk),
+        preset=setup.preset.name + (f", {setup.preset.objective}" if recipe.objective else ""),
+    )
+
+
+def _piece(setup: LayerSetup, units: int, at_once: int) -> int:
+    """How many units are committed together: a multiple of those that are made at once."""
+    each = setup.unit_gflop / setup.preset.replicates
+    little = min(_PIECE_GFLOP / max(each, 1e-9), _PIECE_BYTES / math.prod(setup.shown_shape))
+    calls = max(1, int(max(_PIECE_UNITS, little)) // at_once)
+    return at_once * min(calls, -(-units // at_once))
