@@ -1,27 +1,33 @@
-"""The arrays of a store, matched with what the spec's nodes need."""
+"""The weights of a spec, found in a store and checked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from converters.layers.call import Slot
+from converters.lower import Lowered
 from converters.network import Layer, Network
 from converters.weights import Array, Store, Stored
 from jaxviz.errors import ConversionError
 from jaxviz.spec import Shape
 
-if TYPE_CHECKING:
-    from converters.lower import Lowered
-
 
 def bind(lowered: Lowered, network: Network, store: Store) -> dict[str, dict[str, np.ndarray]]:
-    """The arrays that the spec's nodes need, by layer and name; loads nothing else.
+    """Load the arrays that the spec's nodes need, and no others.
+
+    Args:
+        lowered: The architecture, with the arrays that its layers declare.
+        network: The network that was lowered.
+        store: The arrays.
+
+    Returns:
+        Float32 arrays by layer and name.
 
     Raises:
-        ConversionError: Naming every array that is missing or of the wrong shape.
+        ConversionError: If arrays are missing or have the wrong shape; the error names
+            every one of them.
     """
     expected: dict[tuple[str, str], Shape] = {}
     for node, role, shape in lowered.spec.weight_shapes():
@@ -63,12 +69,13 @@ def bind(lowered: Lowered, network: Network, store: Store) -> dict[str, dict[str
 
 
 def _loaded(array: Array, slot: Slot) -> np.ndarray:
+    """The values of an array, in the layout of the spec."""
     values = array.load()
     if slot.transform is not None:
         try:
             values = np.ascontiguousarray(slot.transform(values), np.float32)
         except ValueError:
-            pass  # of the wrong rank; reported with its shape
+            pass  # the caller reports the wrong shape
     return values
 
 

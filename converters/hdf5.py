@@ -1,8 +1,7 @@
-"""HDF5 files, read in a child process that cannot hurt this one.
+"""HDF5 files, read in a child process, because libhdf5 hangs or crashes on some damaged files.
 
-libhdf5 hangs or crashes on some damaged files, and no code in the same process can catch
-that. The child (`hdf5_child.py`) has limits on processor time and memory, follows no link
-out of the file, and hands back attributes and raw bytes.
+No code in the same process can catch such a crash. The child (`hdf5_child.py`) has limits on
+processor time and memory, follows no link out of the file, and returns attributes and raw bytes.
 """
 
 from __future__ import annotations
@@ -16,20 +15,18 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from converters.config import parse_json
+from converters.document import Json, need, parse_json
 from jaxviz.errors import ModelFileError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _CHILD = Path(__file__).with_name("hdf5_child.py")
-#: A spinning libhdf5 is stopped after this much processor time, and more for large files.
+#: Processor time of the child: a constant, and more for large files.
 _SECONDS, _BYTES_PER_SECOND = 5, 20 << 20
-#: Wall clock, for slow disks and busy machines.
+#: Seconds of wall clock beyond the processor time, because disks may be slow.
 _PATIENCE = 20
-#: Compression can make arrays larger than their file, but not without bound.
+#: Bytes of arrays: a constant, or a multiple of the file's size, because files are compressed.
 _LEAST_ALLOWANCE, _LARGEST_RATIO = 256 << 20, 20
 
 
@@ -38,10 +35,10 @@ class StoredArray:
     """An array that stays on disk until it is loaded.
 
     Attributes:
-        shape: Its shape.
-        dtype: NumPy's name of its type, or `bfloat16`.
-        file: Where its bytes are.
-        offset: Position of the first byte.
+        shape: Shape of the array.
+        dtype: NumPy's name of the stored type, or `bfloat16`.
+        file: The file that holds the bytes.
+        offset: Position of the first byte in the file.
         owner: Keeps a temporary file alive.
     """
 
@@ -52,7 +49,7 @@ class StoredArray:
     owner: object = None
 
     def load(self) -> np.ndarray:
-        """The values as float32."""
+        """Read the values, as float32."""
         count = int(np.prod(self.shape, dtype=np.int64))
         raw = np.dtype("<u2" if self.dtype == "bfloat16" else self.dtype)
         array = np.fromfile(self.file, raw, count, offset=self.offset)
@@ -63,18 +60,18 @@ class StoredArray:
 
 @dataclass(frozen=True)
 class Hdf5:
-    """What an HDF5 file holds.
+    """The content of an HDF5 file.
 
     Attributes:
-        groups: Attributes of each group, by path; the root is ``.
-        arrays: Numeric arrays by path.
+        groups: Attributes of each group, by path; the root's path is empty.
+        arrays: Numeric arrays, by path.
     """
 
-    groups: Mapping[str, Mapping[str, Any]]
+    groups: Mapping[str, Mapping[str, Json]]
     arrays: Mapping[str, StoredArray]
 
     def attribute_list(self, path: str, name: str) -> list[str]:
-        """A list of texts that Keras may have split (`name0`, `name1`, …)."""
+        """A list of texts, which Keras may have split into `name0`, `name1`, …."""
         attributes = self.groups.get(path, {})
         parts = [attributes[name]] if name in attributes else []
         while f"{name}{len(parts)}" in attributes and name not in attributes:
@@ -83,14 +80,14 @@ class Hdf5:
 
 
 def read_hdf5(path: Path, shown: str) -> Hdf5:
-    """Read a whole file, in a child process with limits.
+    """Read a whole file in a child process with limits.
 
     Args:
         path: The file.
-        shown: What to call it in messages.
+        shown: What error messages call the file.
 
     Raises:
-        ModelFileError: If it is damaged, or holds what no model does.
+        ModelFileError: If the file is damaged, or holds something that no model holds.
     """
     size = path.stat().st_size
     allowance = max(_LEAST_ALLOWANCE, _LARGEST_RATIO * size)
@@ -107,16 +104,18 @@ def read_hdf5(path: Path, shown: str) -> Hdf5:
             timeout=_PATIENCE + 4 * seconds,
             env={**os.environ, "HDF5_USE_FILE_LOCKING": "FALSE"},
         )
-        died = process.returncode
+        status = process.returncode
     except subprocess.TimeoutExpired:
-        died = None
+        status = None
     index_file = folder / "index.json"
-    if died != 0 or not index_file.is_file():
-        how = "takes forever to read" if died in (None, -24, -9) else "makes the HDF5 library crash"
-        raise ModelFileError(f"{shown!r} is damaged: it {how}")
-    index = parse_json(index_file.read_bytes(), f"the index of {shown!r}")
+    if status != 0 or not index_file.is_file():
+        hangs = status in (None, -24, -9)  # no end, SIGXCPU, SIGKILL
+        how = "hangs" if hangs else "crashes"
+        raise ModelFileError(f"{shown!r} is damaged: the HDF5 library {how} on it")
+    what = f"the index of {shown!r}"
+    index = need(parse_json(index_file.read_bytes(), what), dict, what)
     if "error" in index:
-        raise ModelFileError(f"{shown!r} cannot be read: {index['error']}")
+        raise ModelFileError(f"cannot read {shown!r}: {index['error']}")
     arrays = {
         name: StoredArray(
             tuple(entry["shape"]), entry["dtype"],
@@ -128,7 +127,7 @@ def read_hdf5(path: Path, shown: str) -> Hdf5:
 
 
 class _Folder:
-    """A temporary folder that is removed when the last array in it is gone."""
+    """A temporary folder that disappears with the last array in it."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="jaxviz-"))

@@ -1,13 +1,14 @@
-"""Keras 1's configurations as Keras 2 would have written them: other names for the same.
+"""Keras 1's configurations in the words of Keras 2.
 
-Keras 2.0 to 2.3 could still read them; TensorFlow's Keras and Keras 3 cannot. Its kernels
-are in `kernels.py`.
+Keras 2.0 to 2.3 still read files of Keras 1. TensorFlow's Keras and Keras 3 do not.
+`kernels.py` rearranges the arrays of such files.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
+from converters.document import Json
 from jaxviz.errors import ModelFileError
 
 _CLASSES = {
@@ -23,7 +24,7 @@ _OPTIONS = {
     "sigma": "stddev",
 }  # fmt: skip
 _VALUES = {"th": "channels_first", "tf": "channels_last"}
-#: Keras 1 does not write down their `dim_ordering`; all layers of a model have the same.
+#: Keras 1 omits the `dim_ordering` of these; all layers of a model have the same one.
 _FORGETFUL = frozenset(
     f"{kind}{rank}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for rank in (2, 3)
 )
@@ -32,7 +33,7 @@ _MERGES = {
     "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum", "concat": "Concatenate",
     "dot": "Dot",
 }  # fmt: skip
-#: What says how arrays were made and trained; nothing of it is left at inference.
+#: Options of initialisation and training, which mean nothing at inference.
 _TRAINING = frozenset(
     [
         "init", "inner_init", "depthwise_init", "pointwise_init", "beta_init", "gamma_init",
@@ -42,44 +43,55 @@ _TRAINING = frozenset(
 _SIDES = ("top_pad", "bottom_pad", "left_pad", "right_pad")
 
 
-def translated(document: Any) -> Any:
-    """A model's JSON as Keras 2 would have written it.
+def translated(document: dict[str, Json]) -> dict[str, Json]:
+    """Translate a model's JSON from Keras 1 to Keras 2.
+
+    Args:
+        document: The JSON of a model or of a layer.
 
     Raises:
-        ModelFileError: For what Keras 2 cannot say either.
+        ModelFileError: If Keras 2 has no equivalent.
 
     Example:
         >>> translated({"class_name": "Dense", "config": {"output_dim": 8, "bias": False}})
         {'class_name': 'Dense', 'config': {'units': 8, 'use_bias': False}}
     """
-    return _translated(document, _ordering(document) or "tf")
+    return _translated_entry(document, _ordering(document) or "tf")
 
 
-def _ordering(value: Any) -> str | None:
-    """The first `dim_ordering` anywhere."""
-    if isinstance(value, dict) and value.get("dim_ordering") in _VALUES:
-        return str(value["dim_ordering"])
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _ordering(value: Json) -> str | None:
+    """The first `dim_ordering` in a document."""
+    inner: Iterable[Json] = ()
+    if isinstance(value, dict):
+        found = value.get("dim_ordering")
+        if isinstance(found, str) and found in _VALUES:
+            return found
+        inner = value.values()
+    elif isinstance(value, list):
+        inner = value
     return next((found for item in inner if (found := _ordering(item))), None)
 
 
-def _translated(value: Any, ordering: str) -> Any:
+def _translated(value: Json, ordering: str) -> Json:
     if isinstance(value, list):
         return [_translated(item, ordering) for item in value]
-    if not isinstance(value, dict):
-        return value
-    value = {key: _translated(item, ordering) for key, item in value.items()}
+    return _translated_entry(value, ordering) if isinstance(value, dict) else value
+
+
+def _translated_entry(entry: dict[str, Json], ordering: str) -> dict[str, Json]:
+    value = {key: _translated(item, ordering) for key, item in entry.items()}
     class_name, config = value.get("class_name"), value.get("config")
     if isinstance(class_name, str) and isinstance(config, dict) and "input_layers" not in config:
         value["class_name"], value["config"] = _layer(class_name, config, ordering)
     return value
 
 
-def _layer(class_name: str, config: dict[str, Any], ordering: str) -> tuple[str, dict[str, Any]]:
+def _layer(class_name: str, config: dict[str, Json], ordering: str) -> tuple[str, dict[str, Json]]:
+    """The class name and the options of one layer in Keras 2."""
     if class_name == "Merge":
         return _merge(config)
     options = {
-        _OPTIONS.get(key, key): _VALUES.get(value, value) if key == "dim_ordering" else value
+        _OPTIONS.get(key, key): _data_format(value) if key == "dim_ordering" else value
         for key, value in config.items()
         if key not in _TRAINING
     }
@@ -93,8 +105,12 @@ def _layer(class_name: str, config: dict[str, Any], ordering: str) -> tuple[str,
     return _CLASSES.get(class_name, class_name), options
 
 
-def _padding(value: Any, one_axis: bool) -> Any:
-    """Amounts by the names of the sides, or four in a row, as one pair an axis."""
+def _data_format(ordering: Json) -> Json:
+    return _VALUES.get(ordering, ordering) if isinstance(ordering, str) else ordering
+
+
+def _padding(value: Json, one_axis: bool) -> Json:
+    """One (before, after) pair for each axis, from named sides or from four numbers in a row."""
     if isinstance(value, dict):
         value = [value.get(side, 0) for side in (_SIDES[2:] if one_axis else _SIDES)]
     if isinstance(value, list) and len(value) == 4:
@@ -102,13 +118,14 @@ def _padding(value: Any, one_axis: bool) -> Any:
     return value
 
 
-def _merge(config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """`Merge(mode=…)`, which Keras 2 has as a class for each mode."""
+def _merge(config: dict[str, Json]) -> tuple[str, dict[str, Json]]:
+    """A `Merge(mode=…)`; Keras 2 has one class for each mode."""
     name, mode = config.get("name"), config.get("mode")
     if config.get("layers"):
         raise ModelFileError(
-            f"{name!r} joins several models at the beginning of a Sequential of Keras 1",
-            hint="Build it as a functional model in Keras 1, and save that.",
+            f"layer {name!r} merges several models at the start of a Sequential of Keras 1, "
+            "which Keras 2 cannot express",
+            hint="Rebuild the network as a functional model in Keras 1, and save that.",
         )
     options = {"name": name}
     if mode == "concat":

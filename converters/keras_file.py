@@ -1,4 +1,4 @@
-"""Model files as neutral networks: nothing is executed, no Keras is imported."""
+"""Model files, read as neutral networks without Keras; nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
-from converters.config import parse_json, parse_model, parse_version
+from converters.config import parse_model, parse_version
+from converters.document import Json, parse_json
 from converters.hdf5 import SIGNATURE, Hdf5, read_hdf5
 from converters.kernels import OldKernels
-from converters.network import Network
 from converters.tfjs import is_tfjs, read_json, read_tfjs
-from converters.weights import CONTAINERS, Keras3Store, LegacyStore, Store
+from converters.weights import (
+    CONTAINERS,
+    Keras3Store,
+    LegacyStore,
+    NamedArray,
+    OpenedModel,
+    Store,
+)
 from jaxviz.errors import ModelFileError
 from jaxviz.spec import Source
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _LARGEST_TEXT = 64 << 20
-#: Weights hardly compress; a zip that claims more than this holds something else.
+#: Largest ratio of compression, because weights hardly compress.
 _LARGEST_RATIO = 200
 
 
 def sniff(path: Path) -> str | None:
-    """What a file is by its content, whatever it is called.
+    """The kind of a file or folder, by its content and never by its name.
 
     Returns:
         `zip` (.keras), `hdf5`, `json` (an architecture, or TensorFlow.js), `tfjs` (a folder
@@ -36,7 +42,7 @@ def sniff(path: Path) -> str | None:
         files = {"tfjs": "model.json", "saved_model": "saved_model.pb"}
         return next((kind for kind, name in files.items() if (path / name).is_file()), None)
     if path.exists() and not path.is_file():
-        return None  # a pipe would be waited for
+        return None  # reading a pipe would wait for ever
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -49,87 +55,91 @@ def sniff(path: Path) -> str | None:
     return "json" if start.lstrip()[:1] == b"{" else None
 
 
-def read(path: Path, weights: Path | None = None) -> tuple[Network, Store, Source]:
+def read(path: Path, weights: Path | None = None) -> OpenedModel:
     """Read a model file, or an architecture and a file of weights.
 
     Args:
         path: A model, or an architecture as JSON.
-        weights: Where the arrays are, if not in the model file.
+        weights: The file of weights, if they are not in the model file.
 
     Raises:
-        ModelFileError: If there is no such file, it is damaged, or it is not a model.
+        ModelFileError: If a file does not exist, is damaged, or is not a model.
     """
     for file in (path, *([weights] if weights is not None else [])):
         if not file.exists():
             raise ModelFileError(f"there is no file {str(file)!r}")
     try:
-        network, store, source = _read(path, weights)
+        return _read(path, weights)
     except OSError as error:
         raise ModelFileError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
     except RecursionError:
         raise ModelFileError(f"{path.name!r} is nested too deeply") from None
-    return network, store, source
 
 
-def _read(path: Path, weights: Path | None) -> tuple[Network, Store, Source]:
+def _read(path: Path, weights: Path | None) -> OpenedModel:
     kind = sniff(path)
     if kind == "tfjs":
         path, kind = path / "model.json", "json"
     if kind == "json":
         return _read_json(path, weights)
     if kind == "hdf5":
-        network, store, source = _read_hdf5_model(path)
+        opened = _read_hdf5_model(path)
     elif kind == "zip":
-        network, store, source = _read_zip(path)
+        opened = _read_zip(path)
     elif kind == "saved_model":
         raise ModelFileError(
-            f"{str(path)!r} is a SavedModel, and loading one can run what is in it",
-            hint="If you trust it: --trust (needs TensorFlow).",
+            f"{str(path)!r} is a SavedModel, and loading it can run the code in it",
+            hint="If you trust the file, add --trust (needs TensorFlow).",
         )
     elif path.is_dir():
         raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
     else:
-        found = "an empty file" if path.stat().st_size == 0 else "something else"
+        found = "an empty file" if path.stat().st_size == 0 else "another format"
         raise ModelFileError(
             f"{str(path)!r} is not a Keras model: expected a .keras zip, HDF5 or JSON, "
             f"found {found}"
         )
-    return network, store if weights is None else read_weights(weights), source
+    return opened if weights is None else opened._replace(store=read_weights(weights))
 
 
-def _read_json(path: Path, weights: Path | None) -> tuple[Network, Store, Source]:
+def _read_json(path: Path, weights: Path | None) -> OpenedModel:
     document = read_json(path)
-    if is_tfjs(document) and weights is None:
-        return read_tfjs(path, document)
-    if is_tfjs(document):
+    if isinstance(document, dict) and is_tfjs(document):
+        if weights is None:
+            return read_tfjs(path, document)
         document = document["modelTopology"]
     if isinstance(document, dict) and "model_config" in document:
         document = document["model_config"]
     stated = document.get("keras_version") if isinstance(document, dict) else None
     if isinstance(document, dict) and "class_name" not in document and "layers" in document:
-        # `model.get_config()`, which leaves out what it is the configuration of.
+        # `model.get_config()` leaves the class name out.
         class_name = "Functional" if "input_layers" in document else "Sequential"
         document = {"class_name": class_name, "config": document}
     network = parse_model(document, parse_version(stated))
     if weights is None:
         raise ModelFileError(
             f"{path.name!r} holds an architecture but no weights",
-            hint="Name the file that holds them with --weights.",
+            hint="Add the file of weights: --weights FILE.",
         )
-    return network, read_weights(weights), _source(path, stated)
+    return OpenedModel(network, read_weights(weights), _source(path, stated))
 
 
 def read_weights(path: Path) -> Store:
     """The arrays of a weights file, or of any model file.
 
+    Args:
+        path: HDF5, or a `.keras` file.
+
     Raises:
-        ModelFileError: If it holds none.
+        ModelFileError: If the file holds no weights of a Keras model.
     """
     kind = sniff(path)
     if kind == "zip":
-        return _read_zip(path)[1]
+        return _read_zip(path).store
     if kind != "hdf5":
-        raise ModelFileError(f"{path.name!r} is not a file of weights: expected HDF5 or .keras")
+        raise ModelFileError(
+            f"{path.name!r} is not a file of weights: expected HDF5 or a .keras zip"
+        )
     file = read_hdf5(path, path.name)
     base = "model_weights" if "model_weights" in file.groups else ""
     if file.attribute_list(base, "layer_names"):
@@ -139,36 +149,36 @@ def read_weights(path: Path) -> Store:
     raise ModelFileError(f"{path.name!r} holds no weights of a Keras model")
 
 
-def _read_hdf5_model(path: Path) -> tuple[Network, Store, Source]:
+def _read_hdf5_model(path: Path) -> OpenedModel:
     file = read_hdf5(path, path.name)
     root = file.groups[""]
     text = root.get("model_config")
     if not isinstance(text, str):
         raise ModelFileError(
             f"{path.name!r} holds weights but no architecture",
-            hint="Name the architecture, and this file with --weights.",
+            hint="Convert the architecture, and add this file: --weights FILE.",
         )
     weights = file.groups.get("model_weights", root)
     stated = root.get("keras_version", weights.get("keras_version"))
     document = parse_json(text, f"the configuration in {path.name!r}")
     network = parse_model(document, parse_version(stated))
-    return network, legacy_store(file), _source(path, stated)
+    return OpenedModel(network, legacy_store(file), _source(path, stated))
 
 
 def legacy_store(file: Hdf5) -> Store:
-    """The arrays of a Keras 1 or 2 HDF5 file, a list for each top-level layer."""
+    """The arrays of a Keras 1 or 2 HDF5 file: one list for each top-level layer."""
     base = "model_weights" if "model_weights" in file.groups else ""
     prefix = f"{base}/" if base else ""
     groups = {}
     for layer in file.attribute_list(base, "layer_names"):
         names = file.attribute_list(f"{prefix}{layer}", "weight_names")
         paths = [(name, f"{prefix}{layer}/{name}") for name in names]
-        groups[layer] = [(name, file.arrays[p]) for name, p in paths if p in file.arrays]
+        groups[layer] = [NamedArray(n, file.arrays[p]) for n, p in paths if p in file.arrays]
     theano = "theano" in (file.groups[place].get("backend") for place in (base, ""))
     return OldKernels(LegacyStore(groups), theano)
 
 
-def _read_zip(path: Path) -> tuple[Network, Store, Source]:
+def _read_zip(path: Path) -> OpenedModel:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(archive, path.name)
@@ -177,16 +187,18 @@ def _read_zip(path: Path) -> tuple[Network, Store, Source]:
                 raise ModelFileError(
                     f"{path.name!r} is a zip but not a Keras model: it has no {missing[0]}"
                 )
-            config = parse_json(_text(archive, members[_CONFIG]), f"config.json of {path.name!r}")
-            metadata: Any = {}
+            config = parse_json(_text(archive, members[_CONFIG]), f"{_CONFIG} of {path.name!r}")
+            metadata: Json = {}
             if _METADATA in members:
-                metadata = parse_json(_text(archive, members[_METADATA]), "metadata.json")
+                metadata = parse_json(
+                    _text(archive, members[_METADATA]), f"{_METADATA} of {path.name!r}"
+                )
             file = _weights(archive, members[_WEIGHTS], path.name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError(f"{path.name!r} is damaged: {error}") from None
     stated = metadata.get("keras_version") if isinstance(metadata, dict) else None
     network = parse_model(config, parse_version(stated))
-    return network, Keras3Store(file), _source(path, stated)
+    return OpenedModel(network, Keras3Store(file), _source(path, stated))
 
 
 def _members(archive: zipfile.ZipFile, shown: str) -> dict[str, zipfile.ZipInfo]:
@@ -200,16 +212,19 @@ def _members(archive: zipfile.ZipFile, shown: str) -> dict[str, zipfile.ZipInfo]
 
 def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > _LARGEST_TEXT:
-        raise ModelFileError(f"{info.filename} claims {info.file_size} bytes, too many for a text")
+        raise ModelFileError(
+            f"{info.filename} claims {info.file_size} bytes, expected at most {_LARGEST_TEXT}"
+        )
     with archive.open(info) as member:
         return member.read(_LARGEST_TEXT)
 
 
 def _weights(archive: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Hdf5:
-    """The weights, taken out of the zip into a temporary file."""
+    """The weights, which a temporary file holds while they are read."""
     if info.file_size > _LARGEST_RATIO * max(info.compress_size, 1 << 16):
         raise ModelFileError(
-            f"{info.filename} in {shown!r} claims an absurd {info.file_size} bytes"
+            f"{info.filename} in {shown!r} claims {info.file_size} bytes, "
+            f"far more than {info.compress_size} compressed bytes can hold"
         )
     with tempfile.NamedTemporaryFile(prefix="jaxviz-", suffix=".h5") as copy:
         with archive.open(info) as member:

@@ -1,6 +1,6 @@
-"""Live models as neutral networks: their configuration is read like that of a file.
+"""Live models as neutral networks, read through their configuration like a file.
 
-Nothing is imported: the model brings its own Keras.
+This module imports no Keras, because a live model has its own.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from converters.config import parse_model, parse_version
 from converters.network import Layer, Network
-from converters.weights import LegacyStore, SlotsOf, Store, Stored
+from converters.weights import LegacyStore, NamedArray, OpenedModel, SlotsOf, Stored
 from jaxviz.errors import ModelFileError
 from jaxviz.spec import Source
 
+#: A `keras.Model` of any backend, or a `tf_keras.Model`; neither package is imported here.
+KerasModel: TypeAlias = Any
 
-def read_live(model: Any) -> tuple[Network, Store, Source]:
+
+def read_live(model: KerasModel) -> OpenedModel:
     """A live model's network and weights.
 
+    Args:
+        model: A built Sequential or Functional model.
+
     Raises:
-        ModelFileError: If it is not a built Sequential or Functional model.
+        ModelFileError: If the model is of another kind, or not built.
     """
     if not all(hasattr(model, name) for name in ("to_json", "layers", "get_config")):
         raise ModelFileError(f"expected a Keras model, found {type(model).__name__!r}")
@@ -35,16 +41,19 @@ def read_live(model: Any) -> tuple[Network, Store, Source]:
         document = json.loads(model.to_json())
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"the model {model.name!r} has no configuration to read: {error}",
+            f"cannot read the configuration of model {model.name!r}: {error}",
             hint="Only Sequential and Functional models can be converted.",
         ) from error
     stated = document.get("keras_version") or _version(model)
     network = parse_model(document, parse_version(stated))
-    return network, LiveStore(model), Source(framework=f"keras {stated}")
+    return OpenedModel(network, LiveStore(model), Source(framework=f"keras {stated}"))
 
 
-def read_saved_model(path: Path) -> tuple[Network, Store, Source]:
-    """A Keras SavedModel, through TensorFlow; loading one can run what is in it.
+def read_saved_model(path: Path) -> OpenedModel:
+    """Read a Keras SavedModel through TensorFlow, which can run the code in it.
+
+    Args:
+        path: The folder of the SavedModel.
 
     Raises:
         ModelFileError: If TensorFlow is not installed, or the folder holds no Keras model.
@@ -53,27 +62,30 @@ def read_saved_model(path: Path) -> tuple[Network, Store, Source]:
         import tf_keras
     except ImportError:
         raise ModelFileError(
-            f"reading the SavedModel {path.name!r} needs TensorFlow",
-            hint="pip install 'jaxviz-atlas[keras]'",
+            f"cannot read the SavedModel {path.name!r} without TensorFlow",
+            hint="Install it: pip install 'jaxviz-atlas[keras]'",
         ) from None
     try:
         model = tf_keras.models.load_model(path, compile=False)
-    except Exception as error:  # TensorFlow raises whatever it likes
+    except Exception as error:  # TensorFlow raises exceptions of many types
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelFileError(f"TensorFlow cannot load {path.name!r}: {first}") from error
-    network, store, source = read_live(model)
-    return network, store, source.model_copy(update={"file": path.name})
+    opened = read_live(model)
+    return opened._replace(source=opened.source.model_copy(update={"file": path.name}))
 
 
 @lru_cache(maxsize=1)
-def call_for_model(target: str) -> Any:
+def call_for_model(target: str) -> KerasModel:
     """Import a module and call a function in it that returns a live model.
 
-    This runs the user's own code, so only a command line or a program may name it. The last
-    model is kept: called again, the function might give other weights to compare with.
+    The call runs the user's own code, so only a command line or a program may name the
+    function. The last model is kept, because a second call might return other weights.
 
     Args:
         target: `module:function`.
+
+    Returns:
+        The live model.
 
     Raises:
         ModelFileError: If there is no such function.
@@ -82,11 +94,14 @@ def call_for_model(target: str) -> Any:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ModelFileError(f"there is no function {target!r}: {error}") from error
+        raise ModelFileError(
+            f"there is no function {target!r}: {error}",
+            hint="Name an importable function: MODULE:FUNCTION.",
+        ) from error
     return function()
 
 
-def _version(model: Any) -> str:
+def _version(model: KerasModel) -> str:
     package = type(model).__module__.split(".")[0]
     bases = {base.__module__.split(".")[0] for base in type(model).__mro__}
     for name in (package, "keras", "tf_keras"):
@@ -97,33 +112,41 @@ def _version(model: Any) -> str:
 
 @dataclass(frozen=True)
 class LiveArray:
-    """A variable of a live model."""
+    """A variable of a live model.
+
+    Attributes:
+        variable: The variable, of any backend.
+    """
 
     variable: Any
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape."""
+        """Shape of the variable."""
         return tuple(self.variable.shape)
 
     def load(self) -> np.ndarray:
-        """The values as float32."""
+        """Copy the values, as float32."""
         values = self.variable.numpy() if hasattr(self.variable, "numpy") else self.variable
         return np.array(values, np.float32)
 
 
 class LiveStore:
-    """The variables of a live model, layer by layer."""
+    """The variables of a live model, layer by layer.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: The live model.
+    """
+
+    def __init__(self, model: KerasModel) -> None:
         self._model = model
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
-        """By layer name, nested models included."""
+        """Match layers by name, in nested models too."""
         yield from self._within(self._model, network, slots_of)
 
     def _within(
-        self, model: Any, network: Network, slots_of: SlotsOf
+        self, model: KerasModel, network: Network, slots_of: SlotsOf
     ) -> Iterator[tuple[Layer, Stored]]:
         live = {layer.name: layer for layer in model.layers}
         plain = {}
@@ -137,7 +160,7 @@ class LiveStore:
                 yield from self._within(inner, layer.network, slots_of)
                 continue
             variables = [*inner.trainable_weights, *inner.non_trainable_weights]
-            plain[layer.name] = [("", LiveArray(v)) for v in variables]
+            plain[layer.name] = [NamedArray("", LiveArray(v)) for v in variables]
         leaves = tuple(layer for layer in network.layers if layer.name in plain)
         flat = Network(network.name, leaves, (), (), network.keras)
         yield from LegacyStore(plain).arrays(flat, slots_of)

@@ -1,4 +1,8 @@
-"""Kernels of old HDF5 files: Keras 1 laid them out otherwise, and Theano turned them round."""
+"""Kernels of old HDF5 files, rearranged to the layout of Keras 2 on TensorFlow.
+
+Keras 1 orders some axes otherwise. Theano stores kernels back to front, because it computes
+true convolutions.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import numpy as np
 from converters.network import Layer, Network
 from converters.weights import Array, SlotsOf, Store, Stored
 
-#: Keras 1's order of axes, by class and whether channels come first; others are as in Keras 2.
+#: Keras 1's order of axes by (class, channels come first); Keras 2 keeps the order of all others.
 _KERAS1_ORDER: dict[tuple[str, bool], tuple[int, ...]] = {
     ("Conv2D", True): (2, 3, 1, 0),
     ("SeparableConv2D", True): (2, 3, 1, 0),
@@ -18,24 +22,24 @@ _KERAS1_ORDER: dict[tuple[str, bool], tuple[int, ...]] = {
     ("Conv2DTranspose", True): (2, 3, 0, 1),
     ("Conv2DTranspose", False): (0, 1, 3, 2),
 }
-#: The layers that Theano computes as true convolutions, with the kernel backwards.
+#: Layers that Theano computes as true convolutions.
 _TURNED = frozenset(["Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose"])
 
 
 @dataclass(frozen=True)
 class OldKernels:
-    """A store whose kernels are handed out as in Keras 2 on TensorFlow.
+    """A store that returns kernels in the layout of Keras 2 on TensorFlow.
 
     Attributes:
-        store: The arrays as they are in the file.
-        theano: Whether the file says that it was written with Theano.
+        store: The arrays in the layout of the file.
+        theano: Whether the file says that Theano wrote it.
     """
 
     store: Store
     theano: bool
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
-        """As the store within, kernels rearranged."""
+        """The arrays of the inner store, kernels rearranged."""
         keras1 = (0,) < network.keras < (2,)
         for layer, stored in self.store.arrays(network, slots_of):
             if keras1 or self.theano:
@@ -61,10 +65,10 @@ class Rearranged:
     """An array with its axes in another order.
 
     Attributes:
-        array: As it is stored.
-        order: The place of each axis there.
-        turned: Every axis but the last two runs backwards.
-        squeezed: The second axis, of size 1, is dropped.
+        array: The stored array.
+        order: The stored axis that becomes each axis.
+        turned: Whether all axes but the last two are reversed.
+        squeezed: Whether the second axis, of size 1, is dropped.
     """
 
     array: Array
@@ -74,12 +78,12 @@ class Rearranged:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape, rearranged."""
+        """Shape after the rearrangement."""
         shape = tuple(self.array.shape[axis] for axis in self.order)
         return (shape[0], *shape[2:]) if self.squeezed and shape[1] == 1 else shape
 
     def load(self) -> np.ndarray:
-        """The values as float32."""
+        """Read the values, as float32."""
         values = self.array.load().transpose(self.order).reshape(self.shape)
         if self.turned:
             values = np.flip(values, axis=tuple(range(values.ndim - 2)))

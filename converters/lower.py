@@ -1,25 +1,33 @@
-"""From a neutral network to a spec and its weights.
+"""From a neutral network to a spec.
 
-Every layer is tried, every problem is collected, and one error names them all.
+Every layer is lowered, or its problem is collected. One error then names all problems.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pydantic import ValidationError
 
-from converters.bind import bind
 from converters.layers import LayerCall, Slot, UnknownInput, Unsupported, Value, converter_of
-from converters.layers.call import Transform, after, channels_first, in_order, tensors
+from converters.layers.call import (
+    LARGEST_AXIS,
+    Argument,
+    Transform,
+    after,
+    channels_first,
+    in_order,
+    tensors,
+)
 from converters.layers.timed import over_time, widened
+from converters.network import Argument as Unresolved
 from converters.network import Layer, Network, Ref
-from converters.weights import Store
-from jaxviz.bundle import Bundle
 from jaxviz.errors import ConversionError, JaxvizError, LayerError, ModelFileError, nearest
 from jaxviz.spec import Identity, InputSpec, ModelSpec, Node, Shape, Source
+
+#: Most axes of an input, besides the batch.
+_MOST_AXES = 6
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,8 @@ class Lowered:
     Attributes:
         spec: The architecture.
         slots: The arrays that each layer declares, by the layer's name among the weights.
-        keys: That name for each layer of the network.
-        axes: Where Keras' axes went in each node's result (see `Value.axes`).
+        keys: The name among the weights of each layer of the network.
+        axes: The places of Keras' axes in each node's result (see `Value.axes`).
     """
 
     spec: ModelSpec
@@ -39,26 +47,19 @@ class Lowered:
     axes: Mapping[str, tuple[int, ...]]
 
 
-def convert(network: Network, store: Store, source: Source, until: str | None = None) -> Bundle:
-    """Convert a network and its weights.
+def lower(network: Network, source: Source, until: str | None = None) -> Lowered:
+    """Lower a network to a spec.
 
     Args:
         network: The architecture.
-        store: The arrays.
-        source: What the spec says about where the model came from.
-        until: Name of a node after which everything is left out.
+        source: Where the model came from, for the spec.
+        until: Name of the last node to keep; everything after it is left out.
 
     Raises:
-        ConversionError: Naming every layer that cannot be converted, or every array that
-            does not match its layer.
+        ConversionError: If layers cannot be converted; the error names every one of them.
         LayerError: If `until` does not exist.
+        ModelFileError: If the network contradicts itself.
     """
-    lowered = lower(network, source, until)
-    return Bundle(lowered.spec, bind(lowered, network, store))
-
-
-def lower(network: Network, source: Source, until: str | None = None) -> Lowered:
-    """The architecture alone; see `convert`."""
     state = _Lowering(network, network.keras < (3,) and network.keras != (0,))
     inputs = state.model_inputs()
     outputs = state.network(network, "", inputs)
@@ -73,7 +74,7 @@ def lower(network: Network, source: Source, until: str | None = None) -> Lowered
         wanted = [until]
     kept = _upstream(state.nodes, wanted)
     if state.problems and (poisoned & {*wanted, *(n.name for n in kept)}):
-        raise _report(title, state, network)
+        raise _report(title, state)
     used = {name for node in kept for name in node.inputs} | set(wanted)
     named = [i for i in inputs if i.name in used] or inputs[:1]
     try:
@@ -90,9 +91,36 @@ def lower(network: Network, source: Source, until: str | None = None) -> Lowered
     return Lowered(spec, state.slots, state.keys, axes)
 
 
+@dataclass(frozen=True)
+class _Problem:
+    """A layer that could not be converted.
+
+    Attributes:
+        name: Name of the layer.
+        class_name: Keras' class.
+        reason: Why it could not be converted.
+    """
+
+    name: str
+    class_name: str
+    reason: str
+
+
 @dataclass
 class _Lowering:
-    """The graph under construction."""
+    """The graph under construction.
+
+    Attributes:
+        top: The whole network.
+        keras2: Whether Keras 1 or 2 wrote the file.
+        nodes: The nodes so far.
+        values: Results of nodes and inputs, by name.
+        taken: Every name in use.
+        slots: See `Lowered`.
+        keys: See `Lowered`.
+        problems: The layers that could not be converted.
+        attempted: Number of layer calls so far.
+    """
 
     top: Network
     keras2: bool
@@ -101,18 +129,17 @@ class _Lowering:
     taken: set[str] = field(default_factory=set)
     slots: dict[str, Sequence[Slot]] = field(default_factory=dict)
     keys: dict[Layer, str] = field(default_factory=dict)
-    #: (name, class, reason) of every layer that could not be converted.
-    problems: list[tuple[str, str, str]] = field(default_factory=list)
+    problems: list[_Problem] = field(default_factory=list)
     attempted: int = 0
 
     def model_inputs(self) -> list[Value]:
-        """The spec's inputs, channels last where the first layers say channels_first."""
+        """The spec's inputs, rearranged to channels last if the model is channels_first."""
         by_name = {layer.name: layer for layer in self.top.layers}
         values = []
         for ref in self.top.inputs:
             layer = by_name.get(ref.layer)
             if layer is None:
-                raise ModelFileError(f"the model input {ref.layer!r} is not among its layers")
+                raise ModelFileError(f"model input {ref.layer!r} is not among the model's layers")
             shape = _input_shape(layer)
             first = _data_format(self.top) == "channels_first" and len(shape) > 1
             axes = channels_first(len(shape)) if first else in_order(len(shape))
@@ -124,12 +151,12 @@ class _Lowering:
         return values
 
     def network(self, network: Network, prefix: str, inputs: Sequence[Value]) -> list[Value]:
-        """Lower every call of a network; returns its outputs."""
+        """Lower every call of a network; return the outputs."""
         results: dict[Ref, Value] = {}
         if len(inputs) != len(network.inputs):
             raise ModelFileError(
-                f"model {network.name!r} is called on {len(inputs)} tensors "
-                f"and has {len(network.inputs)} inputs"
+                f"model {network.name!r} is called on {len(inputs)} tensors, "
+                f"but has {len(network.inputs)} inputs"
             )
         results.update(zip(network.inputs, inputs, strict=True))
         for layer, index in network.calls():
@@ -137,7 +164,7 @@ class _Lowering:
                 continue
             if not layer.calls[index].refs():
                 if layer.class_name == "InputLayer":
-                    continue  # an input that the model does not use
+                    continue  # the model does not use this input
                 self._problem(prefix + layer.name, layer, "is called on no tensor")
                 results[Ref(layer.name, index)] = Value(layer.name, None, ())
                 continue
@@ -147,7 +174,7 @@ class _Lowering:
         missing = [ref for ref in network.outputs if ref not in results]
         if missing:
             raise ModelFileError(
-                f"model {network.name!r} has outputs that no layer gives",
+                f"model {network.name!r} has outputs that no layer makes",
                 details=[f"{ref.layer} (call {ref.call}, tensor {ref.tensor})" for ref in missing],
             )
         return [results[ref] for ref in network.outputs]
@@ -160,13 +187,14 @@ class _Lowering:
         missing = [ref for ref in call.refs() if ref not in results]
         if missing:
             raise ModelFileError(
-                f"layer {layer.name!r} reads a result of {missing[0].layer!r} that does not exist"
+                f"layer {layer.name!r} reads tensor {missing[0].tensor} of layer "
+                f"{missing[0].layer!r}, which does not exist"
             )
-        args = _resolved(call.args, results)
-        kwargs = _resolved(call.kwargs, results)
+        args = tuple(_resolved(value, results) for value in call.args)
+        kwargs = {key: _resolved(value, results) for key, value in call.kwargs.items()}
         if layer.network is not None:
             if kwargs.get("training") and self.keras2:
-                self._problem(name, layer, "is called as in training")
+                self._problem(name, layer, "is called with training=True")
                 return [self._poison(self._free(name))]
             inner = list(tensors([args, kwargs]))
             if layer.class_name == "TimeDistributed":
@@ -178,14 +206,14 @@ class _Lowering:
         return self._convert(layer, name, prefix + layer.name, args, kwargs)
 
     def _at_every_step(self, layer: Layer, name: str, inputs: Sequence[Value]) -> Value:
-        """A TimeDistributed: its model lowered for one step, then widened to all of them."""
+        """Lower the model in a TimeDistributed for one step, then widen it to all steps."""
         assert layer.network is not None
         start, problems = len(self.nodes), len(self.problems)
         steps: set[int | None] = set()
         inside = []
         for value in inputs:
             if value.known is not None and value.axes != in_order(len(value.known)):
-                self._problem(name, layer, "takes steps that do not come first")
+                self._problem(name, layer, "has its steps on another axis than the first")
                 return self._poison(self._free(name))
             steps |= {value.known[0]} if value.known else set()
             step = None if value.known is None else value.known[1:]
@@ -193,7 +221,7 @@ class _Lowering:
         outputs = self.network(layer.network, f"{name}/", inside)
         try:
             if len(outputs) != 1 or len(steps) > 1:
-                raise Unsupported("does not make one sequence of sequences of one length")
+                raise Unsupported("needs one output, and inputs of equal length")
             self._widen(start, next(iter(steps), None), {v.name: v for v in inside})
         except Unsupported as error:
             if len(self.problems) == problems:
@@ -204,7 +232,7 @@ class _Lowering:
         return self._nested_output(result, name, layer)
 
     def _widen(self, start: int, steps: int | None, step_values: dict[str, Value]) -> None:
-        """Every node from `start` on, made for one step, computes all of them."""
+        """Widen every node from `start` on from one step to all steps."""
         at_one_step = self.values | step_values
         for i, node in enumerate(self.nodes[start:], start=start):
             shapes = [at_one_step[source].shape for source in node.inputs]
@@ -218,14 +246,14 @@ class _Lowering:
             self.values[node.name] = Value(node.name, (steps, *value.shape), axes)
 
     def _change(self, key: str, name: str, change: Transform) -> None:
-        """Do something more to an array before it is a weight."""
+        """Add a change of one array to its slot."""
         self.slots[key] = [
             replace(slot, transform=after(slot.transform, change)) if slot.name == name else slot
             for slot in self.slots[key]
         ]
 
     def _nested_output(self, value: Value, name: str, layer: Layer) -> Value:
-        """The nested model's own name, as another name of its output."""
+        """Give the output of a nested model the model's own name too."""
         if value.known is None:
             return value
         base = self._free(name)
@@ -234,10 +262,17 @@ class _Lowering:
         self.values[base] = Value(base, value.known, value.axes)
         return self.values[base]
 
-    def _convert(self, layer: Layer, name: str, path: str, args: Any, kwargs: Any) -> list[Value]:
+    def _convert(
+        self,
+        layer: Layer,
+        name: str,
+        path: str,
+        args: tuple[Argument, ...],
+        kwargs: Mapping[str, Argument],
+    ) -> list[Value]:
         base = self._free(name)
         key = self.keys.setdefault(layer, path if path not in self.slots else base)
-        call = LayerCall(layer, tuple(args), kwargs, base, key, self.keras2, set(self.taken))
+        call = LayerCall(layer, args, kwargs, base, key, self.keras2, set(self.taken))
         try:
             outputs = self._attempt(call)
         except UnknownInput:
@@ -248,16 +283,11 @@ class _Lowering:
         self.slots.setdefault(key, list(call.slots.values()))
         if any(value.known is None for value in tensors([args, kwargs])):
             return [self._poison(base)]
+        if len(outputs) == 1 and outputs[0].name != base:  # the layer returns its input
+            outputs = [call.emit(Identity(), outputs[0])]
         self.nodes += call.nodes
         self.taken |= call.taken
         self.values |= call.values
-        if len(outputs) > 1:
-            return outputs
-        if outputs[0].name != base:  # a layer that hands on what it is given
-            outputs = [call.emit(Identity(), outputs[0])]
-            self.nodes.append(call.nodes[-1])
-            self.taken |= call.taken
-            self.values |= call.values
         return outputs
 
     def _attempt(self, call: LayerCall) -> list[Value]:
@@ -270,22 +300,22 @@ class _Lowering:
             _check_dtype(call)
             result = converter(call)
         except ValidationError as error:
-            raise Unsupported(f"its configuration makes no sense: {_first(error)}") from None
+            raise Unsupported(f"has an invalid configuration: {_first(error)}") from None
         except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise Unsupported(f"its configuration makes no sense: {error}") from None
+            raise Unsupported(f"has an invalid configuration: {error}") from None
         if leftovers := call.leftovers():
             listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))
             raise Unsupported(f"has options that jaxviz does not know: {listed}")
         return [result] if isinstance(result, Value) else list(result)
 
     def _poison(self, name: str) -> Value:
-        """Stands for a result that cannot be computed, so that what follows is still looked at."""
+        """A value of unknown shape, in place of a result, so that later layers are still checked."""
         self.taken.add(name)
         self.values[name] = Value(name, None, ())
         return self.values[name]
 
     def _problem(self, name: str, layer: Layer, reason: str) -> None:
-        self.problems.append((name, layer.class_name, reason))
+        self.problems.append(_Problem(name, layer.class_name, reason))
 
     def _free(self, name: str) -> str:
         while name in self.taken:
@@ -294,6 +324,7 @@ class _Lowering:
 
 
 def _upstream(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
+    """The nodes that the wanted ones depend on, and the wanted ones."""
     needed = set(wanted)
     for node in reversed(nodes):
         if node.name in needed:
@@ -301,63 +332,70 @@ def _upstream(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
     return [node for node in nodes if node.name in needed]
 
 
-def _report(title: str, state: _Lowering, network: Network) -> ConversionError:
-    width = max(len(name) for name, _, _ in state.problems)
+def _report(title: str, state: _Lowering) -> ConversionError:
+    """The error that names every problem, and how far conversion is possible."""
+    width = max(len(problem.name) for problem in state.problems)
     count = len(state.problems)
     last = next((n.output_name for n in reversed(state.nodes)), None)
     hints = [f"Everything up to {last!r} converts: --until {last}"] if last else []
-    if any("is not a layer that jaxviz knows" in reason for _, _, reason in state.problems):
-        hints.append("Layers of your own can be taught: see converters.register.")
+    if any("is not a layer that jaxviz knows" in problem.reason for problem in state.problems):
+        hints.append("Register a converter for a layer of your own: see converters.register.")
     return ConversionError(
         f"cannot convert {title!r}: {count} of {state.attempted} layers unsupported",
-        details=[f"{name:<{width}}  {cls}: {reason}" for name, cls, reason in state.problems],
+        details=[f"{p.name:<{width}}  {p.class_name}: {p.reason}" for p in state.problems],
         hint="\n".join(hints),
     )
 
 
-def _resolved(value: Any, results: Mapping[Ref, Value]) -> Any:
-    """The same arguments with tensors in place of references."""
-    if isinstance(value, Ref):
-        return results[value]
-    if isinstance(value, dict):
-        return {key: _resolved(item, results) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_resolved(item, results) for item in value]
-    return value
+def _resolved(value: Unresolved, results: Mapping[Ref, Value]) -> Argument:
+    """An argument with tensors in place of references."""
+    match value:
+        case Ref():
+            return results[value]
+        case dict():
+            return {key: _resolved(item, results) for key, item in value.items()}
+        case list() | tuple():
+            return [_resolved(item, results) for item in value]
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"a {type(value).__name__} is not an argument")
 
 
 def _input_shape(layer: Layer) -> Shape:
     keys = ("batch_shape", "batch_input_shape")
-    full = next((layer.config[k] for k in keys if isinstance(layer.config.get(k), list)), None)
+    full = next((s for k in keys if isinstance(s := layer.config.get(k), list)), None)
     if full is None or len(full) < 2:
         raise ModelFileError(
-            f"the input {layer.name!r} has no shape: the model was saved before it was built"
+            f"input {layer.name!r} has no shape, because the model was saved before it was built"
         )
-    shape = tuple(full[1:])
-    if len(shape) > 6 or not all(n is None or (type(n) is int and 0 < n < 1 << 24) for n in shape):
-        raise ModelFileError(f"the input {layer.name!r} has the impossible shape {shape}")
+    shape = tuple(n for n in full[1:] if n is None or (type(n) is int and 0 < n < LARGEST_AXIS))
+    if len(shape) < len(full) - 1 or len(shape) > _MOST_AXES:
+        raise ModelFileError(f"input {layer.name!r} has the impossible shape {tuple(full[1:])}")
     return shape
 
 
 def _data_format(network: Network) -> str | None:
-    """The `data_format` of the first layer that has one (Flatten has one of its own)."""
+    """The `data_format` of the first layer that has one; Flatten's means something else."""
     for layer in network.layers:
+        found: object = None
         if layer.network is not None:
             found = _data_format(layer.network)
-        else:
-            found = None if layer.class_name == "Flatten" else layer.config.get("data_format")
+        elif layer.class_name != "Flatten":
+            found = layer.config.get("data_format")
         if found in ("channels_first", "channels_last"):
-            return found
+            return str(found)
     return None
 
 
 def _check_dtype(call: LayerCall) -> None:
+    """Refuse a quantized layer."""
     policy = call.layer.config.get("dtype")
     if isinstance(policy, dict) and "Quantized" in str(policy.get("class_name")):
-        call.refuse("is quantized; save the model before `quantize()`")
+        call.refuse("is quantized; save the model before you call `quantize()`")
 
 
 def _first(error: ValidationError) -> str:
+    """The first problem in a validation error, on one line."""
     found = error.errors()[0]
     where = ".".join(str(part) for part in found["loc"])
     return f"{where} = {str(found.get('input'))[:60]!r}: {found['msg']}"

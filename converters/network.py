@@ -1,22 +1,34 @@
-"""A Keras model as neutral data: layers, their calls, and how calls feed each other.
+"""A Keras model as neutral data: layers, their calls, and the tensors that connect them.
 
-Every source (a `.keras` zip, an HDF5 file, TensorFlow.js, a live model) ends here, and
-everything after works on this alone.
+Every reader (`.keras`, HDF5, TensorFlow.js, live models) produces a `Network`. Every later
+step sees only the `Network`, so no later step depends on a file format.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeAlias
 
+from converters.document import Json
 from jaxviz.errors import ModelFileError
+
+#: An argument of a call: JSON in which a `Ref` stands for each tensor.
+Argument: TypeAlias = (
+    "Ref | None | bool | int | float | str | Sequence[Argument] | Mapping[str, Argument]"
+)
 
 
 @dataclass(frozen=True)
 class Ref:
-    """One tensor: which result of which call of which layer of the same network."""
+    """A reference to one tensor of the same network.
+
+    Attributes:
+        layer: Name of the layer that makes the tensor.
+        call: Number of the layer's call, from 0.
+        tensor: Number of the tensor among the results of the call, from 0.
+    """
 
     layer: str
     call: int = 0
@@ -25,10 +37,15 @@ class Ref:
 
 @dataclass(frozen=True)
 class Call:
-    """Arguments of one call; tensors stand in them as `Ref`, lists and dicts as they are."""
+    """The arguments of one call of a layer.
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+    """
+
+    args: tuple[Argument, ...]
+    kwargs: dict[str, Argument] = field(default_factory=dict)
 
     def refs(self) -> tuple[Ref, ...]:
         """Every tensor that the call reads, in order."""
@@ -37,22 +54,24 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer, or a bare operation, as its file describes it; compared by identity.
+    """A layer, or a function in a graph, as its file describes it.
+
+    Layers compare by identity: two nested models may hold layers that look alike.
 
     Attributes:
         class_name: Keras' class name, without module or package.
-        name: As in the file: any text, unique within its network.
-        config: The class's own configuration.
-        calls: In Keras' order; a shared layer has several.
-        network: What a nested model consists of; None for a plain layer.
-        operation: Whether it is a function in a graph (`ops.add`), which Keras does not
-            count among a model's layers.
-        package: Where the class comes from, if it is known not to be Keras' own.
+        name: The name in the file: any text, unique within the network.
+        config: The configuration that the class wrote.
+        calls: In Keras' order. A shared layer has several.
+        network: The inner network of a nested model; None for a plain layer.
+        operation: Whether the entry is a function in a graph (`ops.add`). Keras does not
+            count functions among a model's layers.
+        package: Where the class comes from; empty for Keras' own classes.
     """
 
     class_name: str
     name: str
-    config: dict[str, Any]
+    config: dict[str, Json]
     calls: tuple[Call, ...]
     network: Network | None = None
     operation: bool = False
@@ -60,7 +79,7 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Keras orders a layer's arrays by this."""
+        """Whether the layer is trained; Keras stores arrays of trained layers first."""
         return self.config.get("trainable", True) is not False
 
 
@@ -69,11 +88,11 @@ class Network:
     """A graph of layers.
 
     Attributes:
-        name: As in the file.
+        name: The name in the file.
         layers: In the order of the file.
-        inputs: What the network is called on: outputs of its input layers.
-        outputs: What a call gives.
-        keras: Version that wrote it, as a tuple of numbers; (0,) where it is not known.
+        inputs: Outputs of the input layers, in the order of the network's arguments.
+        outputs: The tensors that a call of the network returns.
+        keras: Version of Keras that wrote the file, as numbers; (0,) if unknown.
     """
 
     name: str
@@ -83,13 +102,16 @@ class Network:
     keras: tuple[int, ...] = (0,)
 
     def calls(self) -> Iterator[tuple[Layer, int]]:
-        """Each call after those it reads from, otherwise in the order of the file.
+        """Each call after the calls that it reads from, otherwise in the order of the file.
+
+        Yields:
+            The layer and the number of its call.
 
         Raises:
-            ModelFileError: If calls wait for each other in a circle, or for nothing.
+            ModelFileError: If calls form a circle, or read from a call that does not exist.
         """
-        known = {(layer.name, i): n for n, (layer, i) in enumerate(self._listed())}
-        listed = list(self._listed())
+        listed = [(layer, i) for layer in self.layers for i in range(len(layer.calls))]
+        known = {(layer.name, i): n for n, (layer, i) in enumerate(listed)}
         waiting = []
         readers: dict[int, list[int]] = {}
         for n, (layer, i) in enumerate(listed):
@@ -117,13 +139,13 @@ class Network:
                     heapq.heappush(ready, reader)
         if done < len(listed):
             stuck = sorted({listed[n][0].name for n, count in enumerate(waiting) if count})
-            raise ModelFileError("the model's graph has a circle", details=stuck[:20])
+            raise ModelFileError(
+                f"the graph of model {self.name!r} has a circle, so these layers wait for ever",
+                details=stuck[:20],
+            )
 
-    def _listed(self) -> Iterator[tuple[Layer, int]]:
-        return ((layer, i) for layer in self.layers for i in range(len(layer.calls)))
 
-
-def _refs(value: Any) -> Iterator[Ref]:
+def _refs(value: Argument) -> Iterator[Ref]:
     if isinstance(value, Ref):
         yield value
     elif isinstance(value, dict):

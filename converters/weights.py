@@ -1,7 +1,7 @@
-"""Which stored array belongs to which layer: each way of storing has its own rule.
+"""Which stored array belongs to which layer: one rule for each file format.
 
-Layers declare their arrays (`Slot`) in Keras' order while they are lowered; a store knows
-in what order, or under what name, a file holds them.
+While a layer is lowered, it declares its arrays (`Slot`) in Keras' order. A store knows the
+order, or the names, under which a file holds them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,31 +17,44 @@ from converters.hdf5 import Hdf5
 from converters.layers.call import Slot
 from converters.network import Layer, Network
 from jaxviz.errors import ModelFileError
+from jaxviz.spec import Source
 
-#: What Keras 3 has called the list of a model's layers.
+#: The names that versions of Keras 3 give to the list of a model's layers.
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 #: The arrays that a layer declares; None for a layer that could not be converted.
 SlotsOf = Callable[[Layer], Sequence[Slot] | None]
 
 
 class Array(Protocol):
-    """An array that is loaded when it is needed."""
+    """An array of which only the shape is known until it is loaded."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape, known before."""
+        """Shape of the array."""
 
     def load(self) -> np.ndarray:
-        """The values as float32."""
+        """Read the values, as float32."""
+
+
+class NamedArray(NamedTuple):
+    """A stored array with its name.
+
+    Attributes:
+        name: The name in the file.
+        array: The array.
+    """
+
+    name: str
+    array: Array
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds for one layer.
+    """The arrays that a file holds for one layer.
 
     Attributes:
-        arrays: The arrays that are recognised, by slot name.
-        shapes: Of everything that is there.
+        arrays: The recognised arrays, by slot name.
+        shapes: The shapes of all arrays, recognised or not.
     """
 
     arrays: Mapping[str, Array]
@@ -49,27 +62,41 @@ class Stored:
 
 
 class Store(Protocol):
-    """Where a model's arrays are."""
+    """Holds a model's arrays."""
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
-        """What there is for each layer whose slots are known."""
+        """The arrays of each layer whose slots are known."""
+
+
+class OpenedModel(NamedTuple):
+    """A model that was read, its arrays not loaded yet.
+
+    Attributes:
+        network: The architecture.
+        store: The arrays.
+        source: Where the model came from, for the spec.
+    """
+
+    network: Network
+    store: Store
+    source: Source
 
 
 class LegacyStore:
-    """Keras 1 and 2 HDF5 (and Keras 3's `.h5`): a list of arrays for each top-level layer.
+    """HDF5 of Keras 1 and 2, and Keras 3's `.h5`: a list of arrays for each top-level layer.
 
-    A nested model's list holds all of its layers': first everything that is trained, then
-    the rest.
+    The list of a nested model holds the arrays of all its layers: first all trained arrays,
+    then all others.
 
     Args:
-        groups: For each top-level layer the (name, array) pairs in the order of the file.
+        groups: The arrays of each top-level layer, in the order of the file.
     """
 
-    def __init__(self, groups: Mapping[str, Sequence[tuple[str, Array]]]) -> None:
+    def __init__(self, groups: Mapping[str, Sequence[NamedArray]]) -> None:
         self._groups = groups
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
-        """By layer name; within a nested model by the names of the arrays, else by order."""
+        """Match layers by name; within a nested model match arrays by name, else by order."""
         groups = self._matched(network, slots_of)
         for layer in network.layers:
             stored = groups.get(layer.name, ())
@@ -79,13 +106,11 @@ class LegacyStore:
             else:
                 yield from _by_name(leaves, slots_of, stored) or by_order(leaves, slots_of, stored)
 
-    def _matched(
-        self, network: Network, slots_of: SlotsOf
-    ) -> Mapping[str, Sequence[tuple[str, Array]]]:
+    def _matched(self, network: Network, slots_of: SlotsOf) -> Mapping[str, Sequence[NamedArray]]:
         """The groups under the network's layer names.
 
-        Generated names (`conv2d_7`) depend on what else a session has built. Where they
-        differ, Keras goes by the order of the layers that have arrays.
+        Generated names (`conv2d_7`) count all layers of a Python session. Where file and
+        architecture differ, Keras matches the layers that have arrays in order.
         """
         names = [
             layer.name
@@ -99,32 +124,42 @@ class LegacyStore:
 
 
 def _by_name(
-    leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[tuple[str, Array]]
+    leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[NamedArray]
 ) -> list[tuple[Layer, Stored]] | None:
-    """Arrays whose names hold a layer's: `block1_conv1/kernel:0`; None if that is unclear."""
+    """Match arrays whose names contain a layer's (`block1_conv1/kernel:0`); None if unclear."""
     names = {leaf.name: leaf for leaf in leaves}
     if len(names) < len(leaves):
         return None
-    pairs: dict[str, list[tuple[str, Array]]] = {name: [] for name in names}
-    for name, array in stored:
-        parts = [part for part in name.split("/")[:-1] if part in names]
+    found: dict[str, list[NamedArray]] = {name: [] for name in names}
+    for named in stored:
+        parts = [part for part in named.name.split("/")[:-1] if part in names]
         if len(parts) != 1:
             return None
-        pairs[parts[0]].append((name, array))
+        found[parts[0]].append(named)
     result = []
     for name, leaf in names.items():
         slots = slots_of(leaf)
         if slots is not None:
-            if len(slots) != len(pairs[name]):
+            if len(slots) != len(found[name]):
                 return None
-            result += by_order([leaf], slots_of, pairs[name])
+            result += by_order([leaf], slots_of, found[name])
     return result
 
 
 def by_order(
-    leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[tuple[str, Array]]
+    leaves: Sequence[Layer], slots_of: SlotsOf, stored: Sequence[NamedArray]
 ) -> list[tuple[Layer, Stored]]:
-    """Arrays in Keras' order: of all layers first what is trained, then the rest."""
+    """Match arrays in Keras' order: first the trained arrays of all layers, then all others.
+
+    Args:
+        leaves: The layers that share the arrays.
+        slots_of: The arrays that each layer declares.
+        stored: The arrays, in the order of the file.
+
+    Raises:
+        ModelFileError: If one of several layers is unknown, so that its arrays cannot be
+            counted.
+    """
     pairs = []
     leaves = [leaf for leaf in leaves if leaf.class_name != "InputLayer"]
     for leaf in leaves:
@@ -133,22 +168,22 @@ def by_order(
             return []
         if slots is None:
             raise ModelFileError(
-                f"the arrays of layer {leaf.name!r} cannot be told apart from its neighbours', "
-                f"because the layer itself ({leaf.class_name}) is unknown"
+                f"cannot tell the arrays of layer {leaf.name!r} from those of its neighbours, "
+                f"because the number of arrays of a {leaf.class_name} is unknown"
             )
         pairs += [(leaf, slot) for slot in slots]
     trained = [(leaf, slot) for leaf, slot in pairs if leaf.trainable and slot.trainable]
     rest = [(leaf, slot) for leaf, slot in pairs if not (leaf.trainable and slot.trainable)]
-    shapes = [tuple(array.shape) for _, array in stored]
+    shapes = [tuple(named.array.shape) for named in stored]
     found: dict[Layer, dict[str, Array]] = {leaf: {} for leaf in leaves}
     if len(stored) == len(pairs):
-        for (leaf, slot), (_, array) in zip([*trained, *rest], stored, strict=True):
-            found[leaf][slot.name] = array
+        for (leaf, slot), named in zip([*trained, *rest], stored, strict=True):
+            found[leaf][slot.name] = named.array
     return [(leaf, Stored(found[leaf], shapes)) for leaf in leaves]
 
 
 def leaves_of(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """Layers in order, nested models replaced by their own."""
+    """Layers in order, with the layers of a nested model in its place."""
     for layer in layers:
         if layer.network is None:
             yield layer
@@ -159,15 +194,18 @@ def leaves_of(layers: Sequence[Layer]) -> Iterator[Layer]:
 class Keras3Store:
     """`model.weights.h5`: each layer's arrays by number, under a path of class names.
 
-    The path counts layers of a class within their model: `layers/conv2d_1/vars/0`. Keras
-    2.13 calls the list of layers `_layer_checkpoint_dependencies`.
+    The path counts the layers of each class within their model: `layers/conv2d_1/vars/0`.
+    Keras 2.13 calls the list of layers `_layer_checkpoint_dependencies`.
+
+    Args:
+        file: The HDF5 file.
     """
 
     def __init__(self, file: Hdf5) -> None:
         self._file = file
 
     def arrays(self, network: Network, slots_of: SlotsOf) -> Iterator[tuple[Layer, Stored]]:
-        """By path."""
+        """Match layers by path."""
         yield from self._within(network, slots_of, "")
 
     def _within(
@@ -187,7 +225,7 @@ class Keras3Store:
             if layer.network is not None and self._holds_layers(f"{path}/"):
                 yield from self._within(layer.network, slots_of, f"{path}/")
             elif layer.network is not None:
-                for leaf in leaves_of([layer]):  # of a wrapped layer there is one with arrays
+                for leaf in leaves_of([layer]):  # of a wrapped layer, one leaf has arrays
                     if slots := slots_of(leaf):
                         yield leaf, self._of_layer(path, slots)
             elif (slots := slots_of(layer)) is not None:

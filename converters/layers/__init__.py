@@ -1,22 +1,17 @@
-"""From a Keras layer to operations of the spec: one file a family, as in `jaxviz.spec`."""
+"""From a Keras layer to operations of the spec: one file a family, as in `jaxviz.spec`.
 
-from converters.layers import (  # noqa: F401 - each registers its converters
-    activation,
-    attention,
-    conv,
-    elementwise,
-    image,
-    layout,
-    norm,
-    operations,
-    passthrough,
-    pool,
-    rearranging,
-    refused,
-    repeating,
-    tensorflow_ops,
-)
+Every module of this folder is imported here, in alphabetical order, so a new file needs no
+entry in a list.
+"""
+
+import importlib
+import pkgutil
+
 from converters.layers.call import LayerCall, Slot, UnknownInput, Unsupported, Value
 from converters.layers.registry import converter_of, converts
 
 __all__ = ["LayerCall", "Slot", "UnknownInput", "Unsupported", "Value", "converter_of", "converts"]
+
+for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+    if _module != "__main__":
+        importlib.import_module(f"{__name__}.{_module}")

@@ -1,15 +1,15 @@
-"""What a layer converter works with: one call of one Keras layer.
+"""One call of one Keras layer: everything that a converter reads, declares and emits.
 
-A converter reads the layer's options (every one that it does not read must have a value
-that changes nothing, or the layer is refused), declares the layer's arrays in Keras'
-order, and emits the operations.
+A converter reads the layer's options, declares the layer's arrays in Keras' order, and emits
+operations. An option that no converter reads must have a harmless value; otherwise the layer
+is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from converters.network import Layer
 from jaxviz.errors import JaxvizError
 from jaxviz.spec import Node, Op, Permute, Shape
 
-#: Nothing in these changes what a layer computes at inference.
+#: Options that never change a layer's result at inference.
 _HARMLESS = frozenset(
     [
         "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "batch_size",
@@ -28,25 +28,28 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 _HARMLESS_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 _REQUIRED = object()
-#: No real layer is larger, and what it takes to lower one is bounded by it.
-_LARGEST_AXIS = 1 << 24
+#: Most positions on an axis. No real layer has more, and the limit bounds the work of lowering.
+LARGEST_AXIS = 1 << 24
 
-
-#: From Keras' array to the one that the spec wants.
+#: A change from Keras' array to the array of the spec.
 Transform = Callable[[np.ndarray], np.ndarray]
+#: An argument of a call: JSON in which a `Value` stands for each tensor.
+Argument: TypeAlias = (
+    "Value | None | bool | int | float | str | Sequence[Argument] | Mapping[str, Argument]"
+)
 
 
 def after(first: Transform | None, second: Transform) -> Transform:
-    """Both, one after the other."""
+    """The first change followed by the second."""
     return second if first is None else lambda array: second(first(array))
 
 
 class Unsupported(JaxvizError):
-    """A layer, or an option of it, that has no exact equivalent; collected by `lower`."""
+    """A layer or an option has no exact equivalent; `lower` collects these errors."""
 
 
 class UnknownInput(Exception):
-    """A converter needs the shape of an input that could not be converted."""
+    """A converter asked for the shape of a tensor whose layer could not be converted."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,11 @@ class Value:
     """A tensor of the graph under construction.
 
     Attributes:
-        name: Name of the node or input that gives it.
-        known: Its shape without batch, as the spec has it (channels last); None where the
-            layer that gives it could not be converted.
-        axes: Where Keras' axes went: Keras' axis i (0 is the first after batch) is axis
-            `axes[i]` of the spec's tensor. Anything but 0, 1, 2, … comes from channels_first.
+        name: Name of the node or input that makes the tensor.
+        known: Shape without batch, channels last; None if the layer could not be converted.
+        axes: The places of Keras' axes. Keras' axis i (0 is the first after the batch) is axis
+            `axes[i]` of the spec's tensor. Other values than 0, 1, 2, … come from
+            channels_first.
     """
 
     name: str
@@ -67,18 +70,26 @@ class Value:
 
     @property
     def shape(self) -> Shape:
-        """The shape as the spec has it."""
+        """Shape without batch, channels last.
+
+        Raises:
+            UnknownInput: If the layer that makes the tensor could not be converted.
+        """
         if self.known is None:
             raise UnknownInput
         return self.known
 
     @property
     def keras_shape(self) -> Shape:
-        """The shape in Keras' order of axes."""
+        """Shape without batch, in Keras' order of axes."""
         return tuple(self.shape[axis] for axis in self.axes)
 
     def axis(self, keras_axis: int) -> int:
-        """Negative axis of the spec's tensor for an axis as Keras counts it (0 is the batch)."""
+        """The spec's axis, as a negative number, for an axis of Keras (0 is the batch).
+
+        Raises:
+            Unsupported: If the tensor has no such axis.
+        """
         rank = len(self.shape)
         index = keras_axis - 1 if keras_axis >= 0 else keras_axis + rank
         if not 0 <= index < rank:
@@ -87,12 +98,12 @@ class Value:
 
 
 def in_order(rank: int) -> tuple[int, ...]:
-    """The axes of a tensor that is laid out as in Keras."""
+    """The `axes` of a tensor in Keras' own layout."""
     return tuple(range(rank))
 
 
 def channels_first(rank: int) -> tuple[int, ...]:
-    """The axes of a tensor whose channels stand first in Keras and last here."""
+    """The `axes` of a tensor whose channels are first in Keras, and last in the spec."""
     return (rank - 1, *range(rank - 1))
 
 
@@ -101,11 +112,11 @@ class Slot:
     """One array of a layer, in Keras' order.
 
     Attributes:
-        name: What the array is called in the bundle.
-        trainable: Keras stores trainable arrays before others.
-        part: Name of the sublayer that holds it, as in a `.keras` file; empty for the layer.
-        number: Its number there, where that is not its place in this order.
-        transform: From Keras' array to the one that the spec wants.
+        name: Name of the array in the bundle.
+        trainable: Whether the array is trained; Keras stores trained arrays first.
+        part: Name of the sublayer that holds the array in a `.keras` file; empty for the layer.
+        number: Number of the array in that part, if Keras' order does not give it.
+        transform: A change from Keras' array to the array of the spec.
     """
 
     name: str
@@ -121,20 +132,22 @@ class LayerCall:
 
     Attributes:
         layer: The layer as its file describes it.
-        args: The call's positional arguments: constants, `Value`s, or lists of them.
-        arguments: The call's arguments by keyword.
-        base: Name of the node that will be the layer's output.
+        args: Positional arguments of the call.
+        arguments: Keyword arguments of the call.
+        base: Name of the node that becomes the layer's output.
         key: Name of the layer among the weights.
-        keras2: Written by Keras 1 or 2, where some defaults and functions differ.
+        keras2: Whether Keras 1 or 2 wrote the file; some defaults and functions differ.
         taken: Every node name in use.
-        nodes: What has been emitted so far.
-        values: The results of these, by name.
-        slots: The layer's arrays.
+        nodes: The emitted nodes.
+        values: The results of the emitted nodes, by name.
+        slots: The declared arrays, by name.
+        read: Options and arguments that the converter has read; positional ones by number.
+        part: Name of the sublayer that is being converted.
     """
 
     layer: Layer
-    args: tuple[Any, ...]
-    arguments: Mapping[str, Any]
+    args: tuple[Argument, ...]
+    arguments: Mapping[str, Argument]
     base: str
     key: str
     keras2: bool
@@ -142,9 +155,7 @@ class LayerCall:
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
-    #: Options and arguments that the converter has looked at; positional ones by number.
     read: set[str | int] = field(default_factory=set)
-    #: Name of the sublayer that is being converted.
     part: str = ""
 
     @property
@@ -154,22 +165,40 @@ class LayerCall:
 
     @property
     def input(self) -> Value:
-        """The only input."""
+        """The only tensor among the positional arguments.
+
+        Raises:
+            Unsupported: If there is another number of tensors.
+        """
         inputs = self.inputs
         if len(inputs) != 1:
-            self.refuse(f"is called on {len(inputs)} tensors instead of one")
+            self.refuse(f"is called on {len(inputs)} tensors, expected one")
         return inputs[0]
 
     def option(self, name: str, default: Any = _REQUIRED) -> Any:
-        """One entry of the layer's configuration."""
+        """Read one option of the layer's configuration.
+
+        The type is `Any`, because most options go straight into an operation of the spec,
+        which checks them.
+
+        Args:
+            name: Name of the option.
+            default: The value if the option is absent; without a default, the layer is refused.
+        """
         self.read.add(name)
         value = self.layer.config.get(name, default)
         if value is _REQUIRED:
-            self.refuse(f"has no {name!r} in its configuration")
+            self.refuse(f"lacks the option {name!r}")
         return value
 
     def argument(self, place: int, name: str, default: Any = _REQUIRED) -> Any:
-        """An argument of the call, by place or by name, or else the option of that name."""
+        """Read an argument of the call, or else the option of the same name.
+
+        Args:
+            place: Number of the argument if it is positional.
+            name: Name of the argument if it is a keyword.
+            default: The value if it is absent; without a default, the layer is refused.
+        """
         if place < len(self.args):
             self.read.add(place)
             return self.args[place]
@@ -179,22 +208,35 @@ class LayerCall:
         return self.option(name, default)
 
     def ignore(self, *names: str) -> None:
-        """Options that change nothing at inference."""
+        """Mark options as read, because they change nothing at inference."""
         self.read.update(names)
 
     def require(self, name: str, *allowed: Any, why: str = "is not supported") -> None:
-        """Refuse the layer unless an option, where present, has one of these values."""
+        """Refuse the layer unless an option is absent or has an allowed value.
+
+        Args:
+            name: Name of the option.
+            allowed: The allowed values.
+            why: Continues the message after the option and its value.
+        """
         value = self.option(name, allowed[0])
         if value not in allowed:
             self.refuse(f"{name}={value!r} {why}")
 
-    def refuse(self, reason: str) -> Any:
-        """Give up on this layer for a reason that the user will read."""
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse this layer.
+
+        Args:
+            reason: Continues a sentence that starts with the layer's name.
+
+        Raises:
+            Unsupported: Always.
+        """
         raise Unsupported(reason)
 
-    def leftovers(self) -> dict[str, Any]:
-        """Options and arguments that nobody has read and that may mean something."""
-        arguments = {
+    def leftovers(self) -> dict[str, Argument]:
+        """Options and arguments that no converter has read and that may change the result."""
+        arguments: dict[str, Argument] = {
             f"call argument {key}": value
             for key, value in [*enumerate(self.args), *self.arguments.items()]
             if key not in self.read and _means_something(value, isinstance(key, int))
@@ -209,15 +251,21 @@ class LayerCall:
         }
 
     def sizes(self, name: str, rank: int, default: Any = _REQUIRED) -> tuple[int, ...]:
-        """An option that is one positive number, or one for each spatial axis."""
+        """Read an option that is one positive number, or one for each spatial axis.
+
+        Args:
+            name: Name of the option.
+            rank: Number of spatial axes.
+            default: The value if the option is absent.
+        """
         value = self.option(name, default)
         sizes = (value,) * rank if isinstance(value, int) else value
         if (
             not isinstance(sizes, list | tuple)
             or len(sizes) != rank
-            or not all(type(n) is int and 0 < n < 1 << 24 for n in sizes)
+            or not all(type(n) is int and 0 < n < LARGEST_AXIS for n in sizes)
         ):
-            self.refuse(f"{name}={value!r} is not {rank} positive numbers")
+            self.refuse(f"{name}={value!r} is not {_counted(rank, 'positive number')}")
         return tuple(sizes)
 
     def weight(
@@ -229,7 +277,11 @@ class LayerCall:
         number: int | None = None,
         transform: Transform | None = None,
     ) -> str:
-        """Declare the layer's next array; returns its name for `emit`."""
+        """Declare the layer's next array; see `Slot` for the arguments.
+
+        Returns:
+            The name, for `emit`.
+        """
         self.slots.setdefault(name, Slot(name, trainable, part or self.part, number, transform))
         return name
 
@@ -244,19 +296,22 @@ class LayerCall:
         """Add an operation to the graph.
 
         Args:
-            op: What to compute.
-            inputs: On what.
-            stage: Empty for the layer's output, else the name of this intermediate result.
+            op: The operation.
+            inputs: The tensors that it reads.
+            stage: Name of an intermediate result; empty for the layer's output.
             weights: The name of the layer's array for each role of the operation.
-            axes: Order of Keras' axes in the result; that of the first input if left out
-                and the rank stays, else as in Keras.
+            axes: Places of Keras' axes in the result. The default is the order of the first
+                input if the rank stays, otherwise Keras' order.
+
+        Returns:
+            The result.
         """
         known = None
         if all(value.known is not None for value in inputs):
             shapes = [value.shape for value in inputs]
             known = op.output_shape(*shapes)
-            op.weight_shapes(*shapes)  # that there can be such weights
-            if any(n is not None and n > _LARGEST_AXIS for n in known):
+            op.weight_shapes(*shapes)  # raises if no weights can have these shapes
+            if any(n is not None and n > LARGEST_AXIS for n in known):
                 self.refuse(f"makes an axis of {max(n or 0 for n in known)} positions")
         name = f"{self.base}/{stage}" if stage else self.base
         while name in self.taken:
@@ -276,7 +331,7 @@ class LayerCall:
         return self.values[name]
 
     def arranged(self, value: Value, axes: Sequence[int]) -> Value:
-        """The same tensor with Keras' axes in these places."""
+        """The tensor with Keras' axes in these places, transposed if necessary."""
         axes = tuple(axes)
         if value.axes == axes or value.known is None:
             return value
@@ -284,41 +339,45 @@ class LayerCall:
         return self.emit(Permute(order=order), value, stage="transposed", axes=axes)
 
     def as_in_keras(self, value: Value) -> Value:
-        """The same tensor with its axes as Keras has them."""
+        """The tensor in Keras' own layout, transposed if necessary."""
         return self.arranged(value, in_order(len(value.axes)))
 
     def image(self, rank: int) -> Value:
-        """The input of a layer with `data_format`: spatial axes, then channels."""
+        """The input of a layer with `data_format`, rearranged to channels last.
+
+        Args:
+            rank: Number of spatial axes.
+        """
         value = self.input
         self.expect_rank(value, rank + 1)
         return self.arranged(value, self.image_axes(rank))
 
     def image_axes(self, rank: int) -> tuple[int, ...]:
-        """Where the layer's `data_format` puts Keras' axes."""
+        """The places of Keras' axes that follow from the layer's `data_format`."""
         data_format = self.option("data_format", "channels_last")
         if data_format not in ("channels_last", "channels_first", None):
-            self.refuse(f"data_format={data_format!r} does not exist")
+            self.refuse(f"has the unknown data_format={data_format!r}")
         first = data_format == "channels_first"
         return channels_first(rank + 1) if first else in_order(rank + 1)
 
     def expect_rank(self, value: Value, rank: int) -> None:
-        """Refuse the layer unless its input has so many axes besides the batch."""
+        """Refuse the layer unless its input has `rank` axes besides the batch."""
         if value.known is not None and len(value.shape) != rank:
             self.refuse(f"needs {rank} axes besides the batch, found shape {value.keras_shape}")
 
     def numbered(self) -> int:
-        """The 1, 2 or 3 of Conv1D, MaxPooling2D, and so on."""
+        """The number of spatial axes in a class name: 1 for Conv1D, 2 for MaxPooling2D."""
         return int(self.layer.class_name.removesuffix("Transpose").removesuffix("D")[-1])
 
     def inner(self, layer: Layer, part: str) -> LayerCall:
-        """The call of a layer inside of this one; its arrays are this layer's."""
+        """The call of a wrapped layer, which shares this layer's arrays and nodes."""
         inner = replace(self, layer=layer, read=set())
         inner.part = part
         return inner
 
 
-def tensors(arguments: Any) -> Iterator[Value]:
-    """The tensors in arguments of any nesting, in Keras' order."""
+def tensors(arguments: Argument) -> Iterator[Value]:
+    """The tensors in nested arguments, in Keras' order."""
     if isinstance(arguments, Value):
         yield arguments
     elif isinstance(arguments, dict):
@@ -329,8 +388,12 @@ def tensors(arguments: Any) -> Iterator[Value]:
             yield from tensors(item)
 
 
-def _means_something(value: Any, positional: bool) -> bool:
-    """Whether an argument that nobody has read may change the result."""
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("s" if count > 1 else "")
+
+
+def _means_something(value: Argument, positional: bool) -> bool:
+    """Whether an argument that no converter has read may change the result."""
     if isinstance(value, Value):
         return not positional
     if isinstance(value, dict):

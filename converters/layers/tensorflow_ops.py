@@ -115,7 +115,7 @@ def _binary(call: LayerCall) -> Value:
 
 
 def _node_op(call: LayerCall) -> str:
-    node = call.layer.config["node_def"]
+    node = call.option("node_def")
     return str((json.loads(node) if isinstance(node, str) else node)["op"])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import converters
 from converters.config import parse_model
-from converters.lower import convert
+from converters.convert import convert
 from converters.verify import verify
 from converters.weights import LegacyStore
 from jaxviz.model import Model

@@ -232,7 +232,7 @@ def test_a_nested_model_in_training_mode_is_refused() -> None:
     tf_keras = pytest.importorskip("tf_keras")
     image = tf_keras.Input((4,))
     core = tf_keras.Sequential([tf_keras.layers.BatchNormalization()], name="core")
-    with pytest.raises(ConversionError, match="core  Sequential: is called as in training"):
+    with pytest.raises(ConversionError, match="core  Sequential: is called with training=True"):
         converters.from_keras(tf_keras.Model(image, core(image, training=True)))
     assert verify(
         converters.from_keras(model := tf_keras.Model(image, core(image, training=False))), model

@@ -17,7 +17,8 @@ import pytest
 import converters
 from converters.keras1 import translated
 from converters.keras_file import read
-from converters.lower import convert, lower
+from converters.convert import convert
+from converters.lower import lower
 from converters.verify import _as_spec
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.model import Model, run
@@ -69,7 +70,7 @@ def _sequential(*layers: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_merge_of_several_models_is_refused() -> None:
     merge = {"class_name": "Merge", "config": {"name": "m", "mode": "sum", "layers": [{}]}}
-    with pytest.raises(ModelFileError, match="'m' joins several models at the beginning"):
+    with pytest.raises(ModelFileError, match="layer 'm' merges several models at the start"):
         _sequential(merge)
 
 

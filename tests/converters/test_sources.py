@@ -236,7 +236,7 @@ def test_tensorflow_js_quantized(
         (lambda d: d["weightsManifest"][0].update(paths=["gone.bin"]), "is missing"),
         (
             lambda d: d["weightsManifest"][0]["weights"][0].update(shape=[1 << 39]),
-            "claims more than the shards hold",
+            "but its shards hold",
         ),
         (lambda d: d["weightsManifest"][0]["weights"][0].update(dtype="string"), "unknown type"),
         (lambda d: d.update(weightsManifest=None), "lists no weights"),
@@ -267,7 +267,7 @@ def test_a_shard_that_is_no_plain_file(kind: str, tf_net: Any, tmp_path: Path) -
 def test_a_saved_model_needs_trust(tf_net: Any, tmp_path: Path) -> None:
     tf_net.save(tmp_path / "saved", save_format="tf")
     assert converters.recognises(tmp_path / "saved")
-    with pytest.raises(ModelFileError, match="can run what is in it"):
+    with pytest.raises(ModelFileError, match="can run the code in it"):
         converters.convert_file(tmp_path / "saved")
     assert_same(converters.convert_file(tmp_path / "saved", trust=True), tf_net)
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 MOST = 2.5
 SCRIPT = """
 import json, resource, sys
-import converters.keras_file, converters.lower, jaxviz.bundle.store
+import converters.convert, converters.keras_file, jaxviz.bundle.store
 def peak():  # of this program: ru_maxrss would still hold its parent's before exec
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM"))
