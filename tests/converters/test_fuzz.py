@@ -27,8 +27,8 @@ import pytest
 
 import converters
 from converters.config import parse_model
-from converters.keras_file import read
 from converters.convert import convert
+from converters.keras_file import read
 from converters.network import Network
 from jaxviz.bundle import store as bundles
 from jaxviz.errors import JaxvizError

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import converters
+from converters.convert import convert
 from converters.keras1 import translated
 from converters.keras_file import read
-from converters.convert import convert
 from converters.lower import lower
 from converters.verify import _as_spec
 from jaxviz.errors import ConversionError, ModelFileError
