@@ -1,4 +1,4 @@
-"""Every objective by its `kind`, found by its class: a new objective is one file in this folder."""
+"""Every objective by its `kind`, found by its class: a new one is one file here."""
 
 from __future__ import annotations
 

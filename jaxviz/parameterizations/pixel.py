@@ -1,23 +1,23 @@
-"""The picture itself is what is optimised."""
+"""The latent is the picture itself."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 from pydantic import Field
 
-from jaxviz.parameterizations.colour import Values
+from jaxviz.parameterizations.base import Parameterization
 
 
-class Pixel(Values):
+class Pixel(Parameterization):
     """One number per pixel and channel.
 
     Attributes:
-        middle: Where the start lies, in the preset's units.
-        noise: Spread of the start around the middle; 0 is plain grey.
-        distribution: `uniform` within ± the spread, or `normal` with it as standard deviation.
+        middle: Value of the start, in the preset's units.
+        noise: Spread of the start around the middle, in the preset's units; 0 is plain grey.
+        distribution: `uniform` within ± `noise`, or `normal` with `noise` as standard deviation.
 
     Example:
         >>> start = Pixel(noise=0.125).init(jax.random.key(0), (4, 4, 3))
@@ -25,13 +25,14 @@ class Pixel(Values):
         True
     """
 
+    is_picture: ClassVar[bool] = True
     kind: Literal["pixel"] = "pixel"
     middle: float = 0.0
     noise: float = Field(default=0.0, ge=0)
     distribution: Literal["uniform", "normal"] = "uniform"
 
     def init(self, key: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-        """A starting latent for an image of [height, width, channels]."""
+        """A starting latent, [height, width, channels]."""
         if self.noise == 0:
             return jnp.full(shape, self.middle, jnp.float32)
         if self.distribution == "normal":
@@ -39,9 +40,9 @@ class Pixel(Values):
         return self.middle + self.noise * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
     def to_image(self, latent: jax.Array, shape: tuple[int, int, int]) -> jax.Array:
-        """The image [height, width, channels] in the preset's units."""
+        """The image, [height, width, channels] in the preset's units."""
         return self.finish(latent)
 
     def from_image(self, image: jax.Array) -> jax.Array:
-        """The latent of an image."""
+        """The latent of an image [height, width, channels] in the preset's units."""
         return self.unfinish(image)

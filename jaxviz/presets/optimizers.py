@@ -1,7 +1,7 @@
 """Optax optimizers, schedules and gradient transformations by name.
 
-Every update of a picture is an Optax transformation; nothing here steps by itself. Optax
-minimises, so the ascent hands it the gradient of minus the score.
+Optax makes every update of a picture. Optax minimises, so the ascent gives it the gradient of
+minus the score.
 """
 
 from __future__ import annotations
@@ -11,20 +11,34 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 from pydantic import BaseModel, ConfigDict, Field
 
 from jaxviz.errors import ConfigError, nearest
 
+#: A value that an argument of an optimizer may have.
 Number = bool | int | float | str
+#: The gradient of a latent, or its update.
+_Updates: TypeAlias = PyTree[jax.Array]
+_Made = TypeVar("_Made")
 
 
 class Call(BaseModel):
-    """A name and its arguments, as in `adam` or `adam:b1=0.8,nesterov=True`."""
+    """A name and its arguments, such as `adam` or `adam:b1=0.8,nesterov=True`.
+
+    Attributes:
+        name: Name of a function of Optax.
+        arguments: Its arguments by name.
+
+    Example:
+        >>> Call(name="adam", arguments={"b1": 0.8}) == Call.parse("adam:b1=0.8")
+        True
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str
@@ -32,7 +46,10 @@ class Call(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Call:
-        """Read the command line's form.
+        """Read a call as the command line has it.
+
+        Args:
+            text: `NAME`, or `NAME:KEY=VALUE,…`.
 
         Raises:
             ConfigError: If an argument is not KEY=VALUE.
@@ -58,13 +75,18 @@ class OptimizerConfig(BaseModel):
     """How one picture is updated.
 
     Attributes:
-        optimizer: An Optax optimizer with its arguments but the learning rate.
-        learning_rate: The step, in the preset's units of the image.
-        schedule: An Optax schedule that the learning rate goes through; it is its first value.
-        gradient: What is done to each picture's own gradient first: nothing, scaled to
-            length 1 (`l2`, as the published recipe), or to root mean square 1 (`rms`).
-        clip: What is done to it next, an Optax transformation with its arguments, such as
-            `clip_by_global_norm:max_norm=1`; each picture is clipped by itself.
+        optimizer: An Optax optimizer with its arguments, but without the learning rate.
+        learning_rate: Length of a step, in the preset's units.
+        schedule: An Optax schedule of the learning rate, which starts at `learning_rate`.
+        gradient: Scaling of each picture's gradient: `none`, to length 1 (`l2`, as in the
+            published recipe), or to root mean square 1 (`rms`).
+        clip: An Optax transformation of the scaled gradient with its arguments, such as
+            `clip_by_global_norm:max_norm=1`. Each picture is clipped by itself.
+
+    Example:
+        >>> config = OptimizerConfig(optimizer=Call.parse("adam:b1=0.8"), learning_rate=0.05)
+        >>> config.optimizer.arguments
+        {'b1': 0.8}
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -75,13 +97,13 @@ class OptimizerConfig(BaseModel):
     clip: Call | None = None
 
     def build(self, steps: int = 1) -> optax.GradientTransformationExtraArgs:
-        """The Optax transformation.
+        """Make the Optax transformation.
 
         Args:
-            steps: Updates in all; a schedule's argument `steps` (the word) stands for them.
+            steps: Number of updates, which the word `steps` stands for in a schedule's arguments.
 
         Raises:
-            ConfigError: If Optax has no such optimizer or schedule, or not those arguments.
+            ConfigError: If Optax lacks the optimizer, the schedule or an argument.
 
         Example:
             >>> config = OptimizerConfig(learning_rate=10.0, gradient="l2")
@@ -109,13 +131,23 @@ class OptimizerConfig(BaseModel):
 
 
 def normalize_by_l2(epsilon: float = 1e-12) -> optax.GradientTransformation:
-    """Scale a gradient to length 1 as TensorFlow's `l2_normalize` does.
+    """Scale a gradient to length 1, as TensorFlow's `l2_normalize` does.
 
-    g · rsqrt(max(Σ g², ε)): a gradient of zero stays zero. Within a batch this is
-    applied per picture (the ascent is vmapped), so pictures never influence each other.
+    g · rsqrt(max(Σ g², ε)): a gradient of zero stays zero. The ascent is vmapped, so each
+    picture of a batch has its own scale.
+
+    Args:
+        epsilon: Least squared length that is divided by.
+
+    Example:
+        >>> scale = normalize_by_l2()
+        >>> scale.update(jnp.array([3.0, 4.0]), scale.init(None))[0].tolist()
+        [0.6000000238418579, 0.800000011920929]
     """
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> Any:
+    def update(
+        updates: _Updates, state: optax.EmptyState, params: _Updates | None = None
+    ) -> tuple[_Updates, optax.EmptyState]:
         squares = sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(updates))
         scale = jax.lax.rsqrt(jnp.maximum(squares, epsilon))
         return jax.tree.map(lambda g: g * scale, updates), state
@@ -124,9 +156,20 @@ def normalize_by_l2(epsilon: float = 1e-12) -> optax.GradientTransformation:
 
 
 def normalize_by_rms(epsilon: float = 1e-12) -> optax.GradientTransformation:
-    """Scale a gradient to root mean square 1, so that a step does not depend on the image size."""
+    """Scale a gradient to root mean square 1, so that a step does not depend on the image size.
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None) -> Any:
+    Args:
+        epsilon: Least mean square that is divided by.
+
+    Example:
+        >>> scale = normalize_by_rms()
+        >>> scale.update(jnp.array([3.0, -3.0]), scale.init(None))[0].tolist()
+        [1.0, -1.0]
+    """
+
+    def update(
+        updates: _Updates, state: optax.EmptyState, params: _Updates | None = None
+    ) -> tuple[_Updates, optax.EmptyState]:
         leaves = jax.tree.leaves(updates)
         mean = sum(jnp.sum(jnp.square(g)) for g in leaves) / sum(g.size for g in leaves)
         scale = jax.lax.rsqrt(jnp.maximum(mean, epsilon))
@@ -154,7 +197,7 @@ _SCHEDULES = {
 _OPTIMIZERS = {
     name: function
     for name, function in _functions(("learning_rate",)).items()
-    # lbfgs searches along a line, for which it would have to evaluate the objective itself
+    # L-BFGS evaluates the objective itself, because it searches along a line.
     if not name.startswith("scale_by") and name != "lbfgs"
 }
 
@@ -167,7 +210,7 @@ _CLIPS = {
 }  # fmt: skip
 
 
-def _lookup(what: str, name: str, known: Mapping[str, Any]) -> Callable[..., Any]:
+def _lookup(what: str, name: str, known: Mapping[str, _Made]) -> _Made:
     if name not in known:
         raise ConfigError(
             f"Optax has no {what} {name!r}",
@@ -176,7 +219,7 @@ def _lookup(what: str, name: str, known: Mapping[str, Any]) -> Callable[..., Any
     return known[name]
 
 
-def _call(what: str, make: Callable[..., Any], call: Call, *first: Any) -> Any:
+def _call(what: str, make: Callable[..., _Made], call: Call, *first: object) -> _Made:
     parameters = list(inspect.signature(make).parameters)[len(first) :]
     if unknown := set(call.arguments) - set(parameters):
         raise ConfigError(

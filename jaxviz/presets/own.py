@@ -1,4 +1,4 @@
-"""Our own recipes; the first is what a user gets without asking."""
+"""Our own presets, with the default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxviz.presets.optimizers import Call, OptimizerConfig
 from jaxviz.presets.preset import Preset, Texture
 from jaxviz.transforms import Jitter, Scale
 
-#: Share of the ascent that looks for a shape; the rest works it out where it is.
+#: Share of the ascent that searches for a shape; the rest refines the shape where it is.
 _SEARCH = 0.3
 
 ROBUST = Preset(
@@ -21,29 +21,27 @@ ROBUST = Preset(
     units=(0.0, 1.0),
     size=None,
     steps=64,
-    # The middle of the map alone at first, or every position pulls its own shape together. A
-    # tenth of what goes into the activation, so that no unit is stuck.
+    # Only the middle of the map counts at first, or every position composes its own shape. The
+    # pre-activation has a weight of a tenth, so that no unit is stuck.
     objective=Channel(leak=0.1, trim=1, trim_until=_SEARCH),
-    # Steps along the gradient pass through envelope and colours twice, so both are milder than
-    # those of recipes for Adam, which passes once.
+    # Steps along the gradient pass through envelope and colours twice, and Adam's steps once.
+    # So both are milder than in recipes for Adam.
     parameterization=Fourier(temper=0.75, within_field=True, colour="natural", squash="sigmoid"),
-    # The picture is a torus: nothing is padded, so no step is spent outside of it.
+    # The picture is a torus: nothing is padded, so every step moves visible pixels.
     transforms=(
         Jitter(amount=16, wrap=True, roam=True, fade=_SEARCH),
         Scale(factors=(0.9, 1.1), between=True, outside="wrap", fade=_SEARCH),
     ),
-    # Steps of one length along the gradient go where the unit looks; Adam's go everywhere.
+    # Steps along the gradient change the pixels that the unit sees; Adam's change all.
     optimizer=OptimizerConfig(
         optimizer=Call(name="sgd"),
         learning_rate=0.12,
         gradient="rms",
         schedule=Call.parse("cosine_decay_schedule:decay_steps=steps,exponent=0.5"),
     ),
-    # What lies in the picture many times is found at once, wherever it lies.
+    # A feature that fills the picture many times needs no long search.
     texture=Texture(share=0.5, search=1 / 3, step=1.5),
     level_signals=True,
     rescue=True,
     display=Display(method="range"),
 )
-
-OWN = (ROBUST,)

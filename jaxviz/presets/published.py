@@ -1,6 +1,6 @@
-"""The recipes of other tools, with their own numbers.
+"""Presets of other tools, with the numbers of those tools.
 
-Where a recipe cannot be had exactly, its `about` says what differs.
+Where a preset differs from its source, its `about` says how.
 """
 
 from __future__ import annotations
@@ -193,8 +193,3 @@ DREAMLENS = LUCENT.override(
     size=80,
     steps=128,
 )
-
-PUBLISHED = (
-    KERAS_IO, ARTICLE, DISTILL, LUCID, LUCENT, CAPTUM, TF_KERAS_VIS, KERAS_VIS, XPLIQUE, MACO,
-    HORAMA, DREAMLENS,
-)  # fmt: skip

@@ -6,11 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class Stop(BaseModel):
-    """When a unit has converged: its objective's mean over a window has stopped to rise.
+    """A unit has converged when the mean of its objective over a window rises no more.
 
     Attributes:
-        window: Steps that are averaged over; transforms make single values noisy.
-        tolerance: Least relative rise from one window to the next.
+        window: Steps per mean, because transforms make single values noisy.
+        tolerance: Least rise from one window to the next, relative to the first.
+
+    Example:
+        >>> Stop(window=32).tolerance
+        0.01
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

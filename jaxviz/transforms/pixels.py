@@ -1,4 +1,4 @@
-"""Transforms that are no matter of single axes."""
+"""Transforms of pixels that do not treat each axis by itself."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ class Rotate(Transform):
     """Rotation about the middle by a random angle, bilinear.
 
     Attributes:
-        degrees: Drawn from these, or between the first and the last with `between`.
-        between: Any angle in between too.
-        outside: What comes in at the corners.
-        value: It, for `outside` `value`.
+        degrees: Angles to draw from, anticlockwise.
+        between: Whether any angle from the minimum to the maximum may be drawn.
+        outside: Pixels that enter at the corners.
+        value: Their value, in the preset's units, for `outside` `value`.
+
+    Example:
+        >>> turn = Rotate(degrees=(-10.0, 10.0), between=True)
+        >>> turn.apply(jax.random.key(0), jnp.zeros((8, 8, 3)), 0.0).shape
+        (8, 8, 3)
     """
 
     kind: Literal["rotate"] = "rotate"
@@ -30,7 +35,7 @@ class Rotate(Transform):
     value: float = 0.5
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
-        """One random angle, anticlockwise."""
+        """Rotate by one random draw."""
         height, width, channels = image.shape
         if min(height, width) == 1:
             return image
@@ -62,8 +67,13 @@ class Noise(Transform):
     """Noise added to every pixel, in the preset's units.
 
     Attributes:
-        normal: Standard deviation of a normal part.
-        uniform: Half width of a uniform part.
+        normal: Standard deviation of normal noise.
+        uniform: Half width of uniform noise.
+
+    Example:
+        >>> noisy = Noise(normal=0.1).apply(jax.random.key(0), jnp.zeros((8, 8, 3)), 0.0)
+        >>> 0.05 < float(noisy.std()) < 0.15
+        True
     """
 
     kind: Literal["noise"] = "noise"
@@ -71,7 +81,7 @@ class Noise(Transform):
     uniform: NonNegativeFloat = 0.0
 
     def apply(self, key: jax.Array, image: Image, progress: float | jax.Array) -> Image:
-        """Fresh noise."""
+        """Add one random draw."""
         first, second = jax.random.split(key)
         if self.normal:
             image = image + self.normal * jax.random.normal(first, image.shape)

@@ -16,15 +16,20 @@ from jaxviz.transforms.resampling import Outside, bilinear, enlarged, reduced, s
 
 
 class Scale(Reading):
-    """Enlargement about the middle by a random factor, bilinear, within the same frame.
+    """Enlargement about the middle by a random factor, bilinear, in a frame of constant size.
 
     Attributes:
-        factors: Drawn from these, or between the first and the last with `between`.
-        between: Any factor in between too.
-        fade: Share of the ascent over which factors come closer to 1 and end there, 0 for
-            never: every resampling blurs, and what is finest is learned last.
-        outside: What a shrunk picture is surrounded by.
-        value: It, for `outside` `value`.
+        factors: Factors to draw from.
+        between: Whether any factor from the minimum to the maximum may be drawn.
+        fade: Share of the ascent (0 to 1) over which factors approach 1; 0 is never. Every
+            resampling blurs, and the finest detail is learned last.
+        outside: Pixels around a picture that shrinks.
+        value: Their value, in the preset's units, for `outside` `value`.
+
+    Example:
+        >>> scale = Scale(factors=(0.9, 1.1), between=True)
+        >>> scale.apply(jax.random.key(0), jnp.zeros((8, 8, 3)), 0.0).shape
+        (8, 8, 3)
     """
 
     kind: Literal["scale"] = "scale"
@@ -42,7 +47,7 @@ class Scale(Reading):
 
     @property
     def beyond(self) -> float | None:
-        """What a shrunk picture is surrounded by, if that is a value."""
+        """Value around a picture that shrinks, where it is one."""
         return self.value if self.outside == "value" else None
 
     @property
@@ -50,27 +55,35 @@ class Scale(Reading):
         """The end of its fading."""
         return self.fade
 
+    def for_texture(self, search: float) -> Scale | None:
+        """None where the factors fade: a texture need not be found at several sizes."""
+        return None if self.fade else self
+
     def draw(self, key: jax.Array, progress: float | jax.Array) -> jax.Array:
-        """The factor."""
+        """The factor, a scalar."""
         factor = drawn_from(key, self.factors, self.between)
         return 1 + (factor - 1) * faded(self.fade, progress)
 
     def weights(self, drawn: jax.Array, axis: int, n: int) -> Float[Array, "out in"]:
-        """Two neighbours each."""
+        """Weights of two neighbouring pixels each."""
         return bilinear(enlarged(n, drawn), n, self.outside)
 
 
 class Octaves(Reading):
-    """Coarse before fine: the network sees the picture reduced, and larger octave by octave.
+    """Coarse before fine: the network sees a reduced picture that grows octave by octave.
 
-    While it is reduced, what the network looks for becomes large in the picture, and finer
-    detail is then added to it; the frame is filled with repetitions of the picture.
+    A feature that is found in a reduced picture is large in the picture itself; later octaves
+    add finer detail. Repetitions of the reduced picture fill the frame.
 
     Attributes:
-        count: Octaves; the last is the picture at its own size.
-        ratio: From one to the next.
-        order: `rising` goes through them over the ascent, as DeepDream does; `random` draws one
-            at each step, so that the picture holds at every scale.
+        count: Number of octaves; the last is the picture at its own size.
+        ratio: Ratio of the sizes of two successive octaves.
+        order: `rising` passes through the octaves over the ascent, as DeepDream does; `random`
+            draws one at each step, so that the picture is valid at every scale.
+
+    Example:
+        >>> Octaves(count=3).apply(jax.random.key(0), jnp.zeros((8, 8, 3)), 0.0).shape
+        (8, 8, 3)
 
     References:
         Mordvintsev et al., Inceptionism, 2015: octaves; `octave_n` and `octave_scale` in its code.
@@ -82,7 +95,7 @@ class Octaves(Reading):
     order: Literal["rising", "random"] = "rising"
 
     def draw(self, key: jax.Array, progress: float | jax.Array) -> jax.Array:
-        """The reduction of the octave whose turn it is."""
+        """Size of the current octave relative to the picture, a scalar."""
         if self.order == "random":
             octave = jax.random.randint(key, (), 0, self.count)
         else:
@@ -90,23 +103,30 @@ class Octaves(Reading):
         return self.ratio ** (octave - (self.count - 1.0))
 
     def weights(self, drawn: jax.Array, axis: int, n: int) -> Float[Array, "out in"]:
-        """Tents as wide as the reduction."""
+        """Tents as wide as the reduction asks."""
         return reduced(enlarged(n, drawn), drawn, n)
 
 
 class Box(Reading):
-    """A square window of random place and size, enlarged to a fixed size (MACO, Horama).
+    """A square window at a random place, of a random size, enlarged to a fixed size.
 
-    What lies outside the picture is 0, as in `crop_and_resize`.
+    Places outside of the picture are 0, as in `crop_and_resize`.
 
     Attributes:
-        pixels: Side of what comes out; of the picture that goes in where left out.
-        start: Mean share of the picture that the window spans, at the first step.
-        end: The same at the last step, linear in between; as `start` where left out.
+        pixels: Side of the result, in pixels; the picture's where left out.
+        start: Mean side of the window at the first step, as a share (0 to 1) of the picture.
+        end: Mean side at the last step, linear in between; `start` where left out.
         spread: Standard deviation of the share, or half width with `uniform`.
-        uniform: Uniform shares instead of normal ones.
+        uniform: Whether shares are uniform instead of normal.
         wander: Standard deviation of the window's middle, as a share of the picture.
         least: Smallest share.
+
+    Example:
+        >>> Box(pixels=16, start=0.5).apply(jax.random.key(0), jnp.zeros((40, 40, 3)), 0.0).shape
+        (16, 16, 3)
+
+    References:
+        Fel et al. 2023 (MACO); Horama, `horama/common.py`.
     """
 
     kind: Literal["box"] = "box"
@@ -120,18 +140,18 @@ class Box(Reading):
 
     @property
     def beyond(self) -> float | None:
-        """Black."""
+        """0, the value outside of the picture."""
         return 0.0
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The fixed size."""
+        """The fixed size, whatever goes in."""
         pixels = self.pixels
         return (height, width) if pixels is None else (pixels if height > 1 else 1, pixels)
 
     def draw(
         self, key: jax.Array, progress: float | jax.Array
     ) -> tuple[Float[Array, " 2"], Float[Array, ""]]:
-        """The window's middle and side, as shares of the picture."""
+        """The window's middle [2] and its side, as shares of the picture."""
         place, extent = jax.random.split(key)
         middle = 0.5 + self.wander * jax.random.normal(place, (2,))
         draw = jax.random.uniform(extent, minval=-1, maxval=1) if self.uniform else None
@@ -142,7 +162,7 @@ class Box(Reading):
     def weights(
         self, drawn: tuple[jax.Array, jax.Array], axis: int, n: int
     ) -> Float[Array, "out in"]:
-        """Two neighbours each."""
+        """Weights of two neighbouring pixels each."""
         middle, share = drawn
         count = self.size(n, n)[axis]
         steps = np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
@@ -153,8 +173,12 @@ class Blur(Reading):
     """Gaussian blur of a random width.
 
     Attributes:
-        low: Least standard deviation, in pixels.
-        high: Largest.
+        low: Minimum standard deviation, in pixels.
+        high: Maximum standard deviation, in pixels.
+
+    Example:
+        >>> Blur(low=1.0, high=2.0).apply(jax.random.key(0), jnp.zeros((8, 8, 3)), 0.0).shape
+        (8, 8, 3)
     """
 
     kind: Literal["blur"] = "blur"
@@ -168,20 +192,20 @@ class Blur(Reading):
         return self
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Unchanged."""
+        """Unchanged; ConfigError if the blur is wider than half the picture."""
         most = shortest(height, width) / 2
         if self.high > most:
             raise ConfigError(
-                f"a blur of {self.high:g} pixels is wider than a picture of {height}×{width}",
+                f"a blur of {self.high:g} pixels is too wide for a picture of {height}×{width}",
                 hint=f"Give at most {most:g}, or make larger pictures (--size).",
             )
         return height, width
 
     def draw(self, key: jax.Array, progress: float | jax.Array) -> jax.Array:
-        """The width."""
+        """The standard deviation in pixels, a scalar."""
         return jax.random.uniform(key, minval=self.low, maxval=self.high)
 
     def weights(self, drawn: jax.Array, axis: int, n: int) -> Float[Array, "out in"]:
-        """All pixels, weighted by distance."""
+        """Weights of all pixels, a Gaussian of their distance."""
         weights = jnp.exp(-0.5 * jnp.square((np.arange(n)[:, None] - np.arange(n)) / drawn))
         return weights / weights.sum(axis=1, keepdims=True)

@@ -193,9 +193,9 @@ def test_transforms_in_a_row_draw_independently():
 @pytest.mark.parametrize(
     ("transforms", "message"),
     [
-        ([Blur(low=1.0, high=20.0)], r"blur of 20 pixels is wider than a picture of 32×32"),
+        ([Blur(low=1.0, high=20.0)], r"blur of 20 pixels is too wide for a picture of 32×32"),
         ([Jitter(amount=32)], r"jitter of 32 leaves nothing"),
-        ([Crop(amount=16)], r"leaves nothing of 32×32"),
+        ([Crop(amount=16)], r"leaves nothing of a picture of 32×32"),
         ([Pad(amount=32, outside="reflect")], r"cannot be padded by 32"),
         ([Crop(amount=10), Jitter(amount=12)], r"picture of 12×12"),
     ],
