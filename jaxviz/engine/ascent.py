@@ -13,7 +13,7 @@ import optax
 
 from jaxviz.imaging.display import Display
 from jaxviz.imaging.ranges import ValueRange
-from jaxviz.parameterizations import Fourier, Phase, Pixel
+from jaxviz.parameterizations import Parameterization
 from jaxviz.presets.stop import Stop
 from jaxviz.transforms import Transform, apply_all
 
@@ -119,7 +119,7 @@ class Ascent:
 
     objective: Measure
     score: Measure
-    parameterization: Pixel | Fourier | Phase
+    parameterization: Parameterization
     transforms: Sequence[Transform]
     keep_transformed: bool
     draws: int
