@@ -1,37 +1,32 @@
-#!/usr/bin/env python3
-"""What fraction of this machine each cell uses: of its matrix products, and of its memory.
+"""Measures the fraction of the machine's matrix products and memory bandwidth that a step uses.
 
-    benchmarks/ceiling.py [--steps FILE.json] [-o FILE.json]
+    python -m benchmarks.ceiling [--steps FILE.json] [-o FILE.json]
 
-The times are those of `steps.py`, which has to run first; both of the machine's rates are measured
-here. Only operations are counted that an image and step cannot do without (`jaxviz/cost.py`):
-convolutions and products on the path to the layer, one channel of the layer itself, forward and
-back to the image. An implementation that needs fewer (Winograd's) can therefore pass 100 %.
- Bytes are those the compiler says that the program moves, in cache or out of it.
+The times come from `benchmarks.steps`, which runs first; this script measures the machine's rates.
+It counts only the necessary operations of an image and step (`jaxviz.model.cost`): convolutions
+and products on the path to the layer, and one channel of the layer, forward and back to the
+image. An implementation with fewer operations, as Winograd's, can therefore exceed 100 %. Bytes
+are the compiler's count of the program's traffic, inside the cache or outside.
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from environment import CACHE, RESULTS, provenance  # noqa: E402
-
-from jaxviz.bench.rates import memory_rate, product_rate  # noqa: E402
-from jaxviz.bench.stepper import Stepper  # noqa: E402
+from benchmarks.environment import CACHE, RESULTS, provenance
+from jaxviz.bench.rates import memory_rate, product_rate
+from jaxviz.bench.stepper import Stepper
 from jaxviz.bundle.load import load_bundle
 from jaxviz.model.cost import step_cost
-from jaxviz.presets import get_preset  # noqa: E402
+from jaxviz.presets import get_preset
 from jaxviz.runtime.hlo import accessed_bytes
 
 
 def fractions(cell: dict[str, Any], products: float, memory: float) -> dict[str, Any]:
-    """What a cell needs and moves, against operations and bytes per second of the machine."""
+    """A cell's operations and bytes per second, as fractions of the machine's rates."""
     bundle, own = load_bundle(CACHE / f"{cell['network']}.keras"), cell["peers"]["jaxviz"]
     chunk = int(own["about"].split()[-1])
     stepper = Stepper(bundle, cell["layer"], get_preset("keras-io"), size=cell["size"], chunk=chunk)
@@ -58,7 +53,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "ceiling.json")
     options = parser.parse_args()
     if not options.steps.exists():
-        parser.error(f"there is no {options.steps}: benchmarks/steps.py makes it")
+        parser.error(f"there is no {options.steps}: `python -m benchmarks.steps` writes it")
     steps = json.loads(options.steps.read_text())
     found = provenance()
     products, memory = product_rate(seconds=2), memory_rate(seconds=2)

@@ -1,4 +1,4 @@
-"""What is measured: a shallow, a middle and a deep layer of each network."""
+"""The measured cells: a shallow, a middle and a deep layer of each network."""
 
 #: (network, layer, side of the image in pixels)
 CELLS = [
@@ -28,7 +28,7 @@ CELLS = [
     ("xception", "block14_sepconv1", 96),
 ]
 
-#: Networks that no form was chosen by; `steps.py --others`.
+#: Cells of networks that no implementation was tuned on, for `benchmarks.steps --others`.
 OTHERS = [
     ("mobilenet", "conv_pw_5", 96),
     ("mobilenet", "conv_pw_11", 96),

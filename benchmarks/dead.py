@@ -1,10 +1,9 @@
-#!/usr/bin/env python3
-"""How many units of a network stay dead, with the default preset and after rescue.
+"""Counts the units of a network that stay dead, with the default preset and after rescue.
 
-Every layer behind a ReLU (with an upper bound or without), so many units of each, evenly spread.
-A layer that the result already holds is not made again, so a run can be stopped and continued.
+    python -m benchmarks.dead MODEL --range=LO:HI --out FILE [--size N] [--steps N] [--units N]
 
-    benchmarks/dead.py MODEL --range=LO:HI --out FILE [--size N] [--steps N] [--units N]
+It renders N evenly spread units of every layer behind a ReLU, bounded or not. Layers in FILE are
+not rendered again, so a stopped run continues.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 
 import jaxviz
+from benchmarks.environment import CACHE
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.imaging.ranges import parse_range
 from jaxviz.presets import DEFAULT_PRESET, get_preset
@@ -24,7 +24,7 @@ from jaxviz.status import Reason, UnitStatus
 
 
 def relu_layers(spec):
-    """Names of the layers behind a ReLU that are maps, in order."""
+    """Names of the ReLU nodes whose output is a map, in order."""
     shapes = spec.shapes()
     return [
         node.name
@@ -36,7 +36,7 @@ def relu_layers(spec):
 
 
 def measured(bundle, layer, arguments):
-    """What became of some units of a layer."""
+    """The counts of one layer, over evenly spread units."""
     begin = time.perf_counter()
     preset = get_preset(arguments.preset).override(steps=arguments.steps, rescue=True)
     renderer = LayerRenderer.for_layer(bundle, layer, preset, size=arguments.size, chunk=8)
@@ -62,7 +62,7 @@ def measured(bundle, layer, arguments):
 
 
 def total(rows):
-    """All layers together; `dead` are those that are not shown to be unreachable."""
+    """The counts over all layers; `dead` excludes the units shown to be unreachable."""
     names = ("units", "dead before rescue", "rescued", "unreachable", "dead")
     sums = {name: sum(row[name] for row in rows) for name in names}
     return {"layers": len(rows), **sums, "dead in %": round(100 * sums["dead"] / sums["units"], 2)}
@@ -77,8 +77,11 @@ def main():
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--units", type=int, default=64)
     parser.add_argument("--preset", default=DEFAULT_PRESET)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="begin no layer after this time"
+    )
     arguments = parser.parse_args()
+    jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
     begin = time.perf_counter()
     bundle = jaxviz.load_bundle(arguments.model).with_spec(range=parse_range(arguments.range))
     settings = {n: getattr(arguments, n) for n in ("preset", "size", "steps", "units")}
@@ -103,5 +106,4 @@ def main():
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_compilation_cache_dir", "/tmp/jaxviz-xla")
     main()

@@ -1,4 +1,4 @@
-"""The peers' environment, the networks, and what a result says about where it was measured."""
+"""The peers' environment, the networks, and the provenance of a result."""
 
 import json
 import os
@@ -25,32 +25,43 @@ REQUIREMENTS = (
     "tensorflow==2.21.0", "keras==3.15.0", "jax==0.10.2", "torch==2.13.0", "h5py",
     "tf-keras-vis==0.8.7",
 )  # fmt: skip
-#: Its requirements hold old test tools, so it may fail where the others do not.
+#: A package that requires old test tools, so its installation may fail alone.
 OPTIONAL = ("torch-lucent==0.1.8", "torch==2.13.0", "torchvision==0.28.0")
 
-#: What a result depends on, but for the results themselves.
+#: Paths that a result depends on, from this folder.
 _CODE = ("../jaxviz", "../converters", "*.py", "peers")
 
 
 def threads() -> int:
-    """How many cores this process may use: what every peer is told to use."""
+    """Cores that this process may use; every peer is given the same number of threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peers_python(given: Path | None = None) -> Path:
-    """The interpreter of the peers' environment, installed if it is not there."""
+    """The interpreter of the peers' environment, which is installed on first use."""
     python = given or HERE / ".venv" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
         install = [python, "-m", "pip", "install", "-q"]
         subprocess.run([*install, *REQUIREMENTS], check=True)
         if subprocess.run([*install, *OPTIONAL]).returncode:
-            print("torch-lucent could not be installed; it is left out", file=sys.stderr)
+            print("cannot install torch-lucent: the peer is left out", file=sys.stderr)
     return python
 
 
+def peer_environment(**more: str) -> dict[str, str]:
+    """The variables of a peer's process: `benchmarks` is importable, no GPU is visible.
+
+    Args:
+        more: Further variables.
+    """
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    return {**os.environ, "PYTHONPATH": path, **quiet, **more}
+
+
 def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
-    """Save some networks as `.keras` files, and as plain data for PyTorch, once."""
+    """Save some networks as `.keras` files and as plain data for PyTorch; those there are kept."""
     from jaxviz.bundle.load import load_bundle
 
     CACHE.mkdir(exist_ok=True)
@@ -64,15 +75,15 @@ def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
             converted, models = Path(folder) / "mobilenet.npz", Path(folder)
             np.savez(converted, **named)
             (models / "fer.h5").write_bytes((MODELS / "fer.hdf5").read_bytes())
-            script = HERE / "peers" / "networks.py"
-            subprocess.run([python, script, CACHE, models, converted, *names], check=True)
+            command = [python, "-m", "benchmarks.peers.networks", CACHE, models, converted, *names]
+            subprocess.run(command, check=True, env=peer_environment())
     for name in names:
         if not (CACHE / f"{name}.json").exists():
             export(CACHE / f"{name}.keras", CACHE)
 
 
 def export(model: Path, folder: Path) -> None:
-    """A network as JSON and arrays, which need neither Keras nor jaxviz to read."""
+    """Save a network as JSON and arrays, which need neither Keras nor jaxviz to read."""
     from jaxviz.bundle.load import load_bundle
 
     bundle = load_bundle(model)
@@ -82,7 +93,7 @@ def export(model: Path, folder: Path) -> None:
 
 
 def provenance(peers: Path | None = None) -> dict[str, Any]:
-    """Machine, versions, threads, commit and load."""
+    """Machine, versions, threads, commit and load, for the head of a result."""
     machine = platform.processor()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

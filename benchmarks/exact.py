@@ -1,42 +1,35 @@
-#!/usr/bin/env python3
-"""How near a cell's gradients are to float64: those of jaxviz, and of XLA's plain network.
+"""Compares a cell's float32 gradients with float64: those of jaxviz and of XLA's plain network.
 
-    benchmarks/exact.py [--only TEXT]... [--images N] [-o FILE.json]
+    python -m benchmarks.exact [--only TEXT]... [--images N] [-o FILE.json]
 
-From images of noise, one for each of the layer's first channels. `plain` is the network as XLA
-has every operation, in float32. A picture whose ReLUs and maxima decide as in float64 has a
-cosine of 1 but for rounding (less than 1e-9 from it); where one decision falls the other way,
-that part of the gradient is another, in whichever float32 it happens.
+The images are noise, one for each of the layer's first channels. `plain` is the network with
+XLA's implementation of every operation. Where every ReLU and maximum selects as in float64, the
+cosine is within 1e-9 of 1. Where one selects otherwise, part of the gradient differs, with any
+float32 implementation.
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from cells import CELLS  # noqa: E402
-from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
-
+from benchmarks.cells import CELLS
+from benchmarks.environment import CACHE, RESULTS, build_networks, peers_python, provenance
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.renderer import LayerRenderer
-from jaxviz.model import run  # noqa: E402
+from jaxviz.model import run
 from jaxviz.model.dispatch import prepare_weights
-from jaxviz.objectives import trimmed_mean  # noqa: E402
-from jaxviz.presets import get_preset  # noqa: E402
-
-jax.config.update("jax_enable_x64", True)
+from jaxviz.objectives import trimmed_mean
+from jaxviz.presets import get_preset
 
 
 def gradients(
     spec: Any, weights: Any, implementations: dict[str, str], layer: str, images: np.ndarray
 ) -> np.ndarray:
-    """[image, values] in the type of the images; image n's is that of channel n."""
+    """[image, value] gradients in the type of the images; image n maximises channel n."""
     source = spec.inputs_of([layer])[0].name
 
     def score(image: jax.Array, channel: jax.Array) -> jax.Array:
@@ -49,7 +42,7 @@ def gradients(
 
 
 def compared(found: np.ndarray, exact: np.ndarray) -> dict[str, float]:
-    """Least and median cosine, and the median of the relative errors."""
+    """Least cosine, number of images that decide otherwise, and median relative error."""
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
     cosines = (found * exact).sum(axis=1) / lengths
     errors = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
@@ -61,7 +54,7 @@ def compared(found: np.ndarray, exact: np.ndarray) -> dict[str, float]:
 
 
 def of_cell(network: str, layer: str, size: int, count: int) -> dict[str, Any]:
-    """Both in float32 against float64."""
+    """The plain network and jaxviz in float32, each against float64."""
     bundle = load_bundle(CACHE / f"{network}.keras")
     renderer = LayerRenderer.for_layer(bundle, layer, get_preset("keras-io"), size=size)
     spec, count = bundle.spec, min(count, renderer.setup.units)
@@ -88,6 +81,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "exact.json")
     options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
     if not all((CACHE / f"{network}.keras").exists() for network, *_ in CELLS):
         build_networks(peers_python())
     result: dict[str, Any] = {**provenance(), "cells": []}

@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
-"""How time and memory grow with the number of filters, the image's size, and the depth.
+"""Measures how time and memory grow with the number of filters, the image's size and the depth.
 
-    benchmarks/growth.py [-o FILE.json]
+    python -m benchmarks.growth [-o FILE.json]
 
-Every point is a process of its own with an empty compile cache: seconds from the loaded model to
-the finished pictures, compile included, and the process's peak memory. Time against filters must
-be a line that starts at the compile time, and memory flat.
+Every point is a process with an empty compile cache. It measures the seconds from the loaded model
+to the finished pictures, compile included, and the process's peak memory. Time against filters
+must be a line that starts at the compile time; memory must be flat.
 """
 
 import argparse
@@ -21,9 +20,7 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
+from benchmarks.environment import CACHE, RESULTS, ROOT, build_networks, peers_python, provenance
 
 STEPS = 30
 FILTERS = (64, 128, 256, 384, 512)
@@ -43,7 +40,7 @@ GROWING = {
 
 
 def point(network: str, layer: str, size: int, filters: int, steps: int) -> dict[str, float]:
-    """Seconds and peak memory of some filters, in this process."""
+    """Seconds and peak memory of a layer's first filters, in this process."""
     from jaxviz.api import render
     from jaxviz.bundle.load import load_bundle
 
@@ -56,7 +53,7 @@ def point(network: str, layer: str, size: int, filters: int, steps: int) -> dict
 
 
 def line(points: list[dict[str, float]]) -> dict[str, float]:
-    """The line of least squares through seconds, and how much of their variance it explains."""
+    """The least-squares line through the seconds, and its share of their variance (R²)."""
     at = np.array([p["at"] for p in points], float)
     seconds = np.array([p["seconds"] for p in points])
     each, start = np.polyfit(at, seconds, 1)
@@ -65,10 +62,18 @@ def line(points: list[dict[str, float]]) -> dict[str, float]:
 
 
 def ask(cell: tuple[Any, ...], steps: int) -> dict[str, float]:
+    """`point` in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": folder}
-        environment["PYTHONPATH"] = str(HERE.parent)
-        command = [sys.executable, __file__, "--point", *map(str, cell), str(steps)]
+        environment["PYTHONPATH"] = str(ROOT)
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.growth",
+            "--point",
+            *map(str, cell),
+            str(steps),
+        ]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -93,7 +98,7 @@ def main() -> None:
         found["growth"][name] = points
         if name.startswith("filters"):
             found["fits"][name] = line(points)
-            # one chunk and one step: hardly more than the compile
+            # One filter and one step: hardly more than the compile.
             found["compile_seconds"] = ask((*cells[0][1][:3], 1), 1)["seconds"]
             print(found["fits"][name], f"compile {found['compile_seconds']:.2f} s", flush=True)
         options.output.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The peers' processes: they are started together, and take turns."""
+"""The peers' processes: they start together and take turns."""
 
 import contextlib
 import json
@@ -9,28 +9,41 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from environment import HERE, threads
+from benchmarks.environment import peer_environment, threads
+
+#: Keras' backend for the peers that need another than TensorFlow.
+BACKENDS = {"keras-jax": "jax", "torch-lucent": "torch"}
 
 
 class Worker:
-    """One peer's process."""
+    """The process of one peer.
+
+    Args:
+        peer: A name in `benchmarks.peers.worker.MAKERS`.
+        python: The interpreter that has the peers; jaxviz runs on the interpreter of this process.
+    """
 
     def __init__(self, peer: str, python: Path) -> None:
-        own = Path(sys.executable) if peer == "jaxviz" else python
-        command = [str(own), str(HERE / "peers" / "worker.py"), peer, str(threads())]
-        quiet = None if os.environ.get("VERBOSE") else subprocess.DEVNULL
-        path = os.pathsep.join(p for p in (str(HERE.parent), os.environ.get("PYTHONPATH")) if p)
-        environment = {**os.environ, "PYTHONPATH": path} if peer == "jaxviz" else None
-        if environment is not None:  # it finds nothing that an earlier run has left
+        count, own = str(threads()), peer == "jaxviz"
+        environment = peer_environment(
+            OMP_NUM_THREADS=count,
+            TF_NUM_INTRAOP_THREADS=count,
+            KERAS_BACKEND=BACKENDS.get(peer, "tensorflow"),
+        )
+        if own:  # an empty cache, so that no earlier run has compiled or tuned for this one
             self._empty = tempfile.TemporaryDirectory()
             environment["XDG_CACHE_HOME"] = self._empty.name
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=quiet, text=True,
+            [sys.executable if own else str(python), "-m", "benchmarks.peers.worker", peer],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if os.environ.get("VERBOSE") else subprocess.DEVNULL,
+            text=True,
             env=environment,
-        )  # fmt: skip
+        )
 
     def ask(self, **request: object) -> dict[str, Any]:
-        """Its answer to one request; RuntimeError if it could not do it, or ended."""
+        """The answer to one request; RuntimeError if the peer failed or its process ended."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -40,14 +53,16 @@ class Worker:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise RuntimeError(f"the process ended with {self.process.wait()}; VERBOSE=1 shows why")
+            raise RuntimeError(
+                f"its process ended with status {self.process.wait()}; VERBOSE=1 shows why"
+            )
         found = json.loads(answer)
         if "error" in found:
             raise RuntimeError(found["error"])
         return found
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -55,7 +70,7 @@ class Worker:
 
 
 class Team:
-    """The processes of several peers, started together; one that has ended is started anew.
+    """The processes of several peers, which start together; `revive` replaces those that ended.
 
     Example:
         with Team(["jaxviz", "torch"], python) as team:
@@ -67,7 +82,7 @@ class Team:
         self.workers = {peer: Worker(peer, python) for peer in peers}
 
     def revive(self) -> None:
-        """Start those again that have ended."""
+        """Start a new process for every peer whose process ended."""
         for peer, worker in self.workers.items():
             if worker.process.poll() is not None:
                 self.workers[peer] = Worker(peer, self._python)

@@ -1,15 +1,14 @@
-#!/usr/bin/env python3
-"""Milliseconds per image and ascent step, beside what a user could pick instead.
+"""Measures milliseconds per image and ascent step, for jaxviz and its peers.
 
-    benchmarks/steps.py [--preset robust] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
-    benchmarks/steps.py --others                          networks that no form was chosen by
-    benchmarks/steps.py --model FILE.keras --layers a,b,c --size 96      your own network
+    python -m benchmarks.steps [--preset robust] [--only TEXT]... [--skip PEER]... [--peers PYTHON]
+    python -m benchmarks.steps --others                   networks that jaxviz was not tuned on
+    python -m benchmarks.steps --model FILE.keras --layers a,b,c --size 96      your own network
 
-Every peer runs in a process of its own, with the same number of threads, and within a cell all
-take turns, so that whatever else the machine does falls on all of them; the best of the rounds
-counts, and processor time is kept too. Before timing, one step of each from the same images is
-compared with jaxviz' own. Only units that have a gradient are stepped. A run that is stopped
-goes on where it was, if nothing has changed; `benchmarks/report.py` makes the table and the plot.
+Every peer runs in a process of its own with the same number of threads. Within a cell the peers
+take turns, so other load on the machine falls on all of them. The best round counts; processor
+time is kept too. Before timing, one step of each peer is compared with jaxviz' own, from the same
+images. Only units with a gradient are stepped. A stopped run continues if code, machine and
+versions are unchanged. `python -m benchmarks.report` makes the tables and the plot.
 """
 
 import argparse
@@ -23,29 +22,27 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from cells import CELLS, OTHERS  # noqa: E402
-from environment import CACHE, RESULTS, build_networks, export, peers_python, provenance  # noqa: E402
-from processes import Team  # noqa: E402
+from benchmarks.cells import CELLS, OTHERS
+from benchmarks.environment import CACHE, RESULTS, build_networks, export, peers_python, provenance
+from benchmarks.processes import Team
 
 PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-lucent")
-#: Peers that can do something like the default preset: other pictures, as much work. Every step
-#: of jaxviz is one of the search, with its transforms, which are a tenth to a third of a run.
+#: Peers with a step like the default preset's: other pictures, the same amount of work. jaxviz
+#: takes steps of the search, whose transforms a run leaves out later.
 LIKE_ROBUST = ("tensorflow-fourier", "tf-keras-vis", "torch-lucent")
-#: One of these is the fastest in 23 of the 24 cells.
+#: One of these is the fastest peer in nearly every cell.
 FASTEST = ("tensorflow", "torch")
 IMAGES = 16
 Cell = tuple[str, str, int]
-SECONDS = 0.3  # of each peer in a round
-PATIENCE = 5.0  # seconds for a peer's rounds together, but for the first two
-DRAWS = 4  # channels that are tried for an image until one has a gradient
-#: What must be equal for a run to be continued.
+SECONDS = 0.3  # for each peer in a round
+PATIENCE = 5.0  # seconds after which a peer gets no third and later rounds
+DRAWS = 4  # channels tried for an image until one has a gradient
+#: Provenance that must be equal for a run to continue.
 SAME = ("commit", "changed", "machine", "threads", "versions", "peers", "preset")
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """The least cosine between two peers' steps over the images that moved."""
+    """The least cosine between the steps of two peers, over the images that moved."""
     a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
     sizes = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     live = sizes > 0
@@ -53,7 +50,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def live_channels(team: Team, request: dict[str, Any]) -> tuple[list[int], dict[str, int]]:
-    """A channel for every image, with a gradient where one of a few has it; how many do."""
+    """A channel for every image, with a gradient where one of `DRAWS` has it; and the counts."""
     candidates = [list(range(n * IMAGES, (n + 1) * IMAGES)) for n in range(DRAWS)]
     answer = team["jaxviz"].ask(**request, candidates=candidates)
     alive, filters = np.asarray(answer["live"]), answer["filters"]
@@ -64,7 +61,16 @@ def live_channels(team: Team, request: dict[str, Any]) -> tuple[list[int], dict[
 def measure(
     team: Team, model: Path, plain: Path, cell: Cell, preset: str, rounds: int
 ) -> dict[str, Any]:
-    """One cell: jaxviz and its peers; the network is a file of Keras' and one of plain data."""
+    """One cell: jaxviz and its peers.
+
+    Args:
+        team: The running peers.
+        model: The network as a Keras file.
+        plain: The network as plain data.
+        cell: Network, layer and size.
+        preset: "keras-io" or "robust".
+        rounds: Turns of each peer.
+    """
     network, layer, size = cell
     *spatial, depth = json.loads(plain.read_text())["inputs"][0]["shape"]
     start = np.random.default_rng(0).uniform(
@@ -104,7 +110,7 @@ def measure(
             for peer, count in steps.items():
                 if number > 1 and spent[peer] > PATIENCE:
                     continue
-                # a step that takes long has nothing to gain from full caches
+                # A long step gains nothing from full caches.
                 answer = team[peer].ask(steps=count, warm=count > 1)
                 spent[peer] += answer["seconds"]
                 for name, key in (("seconds", ""), ("cpu", "processor_")):
@@ -114,7 +120,7 @@ def measure(
 
 
 def continued(path: Path, found: dict[str, Any], fresh: bool) -> dict[str, Any]:
-    """The result so far, if it was measured under the same conditions."""
+    """The earlier result where its provenance is the same, otherwise `found`."""
     if fresh or not path.exists():
         return found
     before = json.loads(path.read_text())
@@ -122,25 +128,35 @@ def continued(path: Path, found: dict[str, Any], fresh: bool) -> dict[str, Any]:
 
 
 def parsed() -> argparse.Namespace:
-    """The command line."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
-    parser.add_argument("--only", action="append", default=[], help="cells that contain this")
-    parser.add_argument("--skip", action="append", default=[], help="a peer to leave out")
-    parser.add_argument("--others", action="store_true", help="other networks, fewer peers")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="measure cells that contain TEXT",
+        metavar="TEXT",
+    )
+    parser.add_argument(
+        "--skip", action="append", default=[], help="leave PEER out", metavar="PEER"
+    )
+    parser.add_argument(
+        "--others", action="store_true", help="measure other networks, beside fewer peers"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell after this")
-    parser.add_argument("--fresh", action="store_true", help="measure every cell anew")
-    parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
-    parser.add_argument("--model", type=Path, help="a Keras file, instead of the usual networks")
-    parser.add_argument("--layers", default="", help="its layers, with commas between them")
-    parser.add_argument("--size", type=int, default=96, help="side of its images")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="begin no cell later")
+    parser.add_argument("--fresh", action="store_true", help="measure every cell again")
+    parser.add_argument("--peers", type=Path, help="an interpreter that has the peers")
+    parser.add_argument("--model", type=Path, help="a Keras file to measure instead")
+    parser.add_argument("--layers", default="", help="its layers, separated by commas")
+    parser.add_argument("--size", type=int, default=96, help="side of its images in pixels")
     options = parser.parse_args()
     if bool(options.model) != bool(options.layers):
-        parser.error("--model and --layers belong together")
+        parser.error("--model and --layers need each other")
     if options.others and (options.model or options.preset != "keras-io"):
-        parser.error("--others goes with neither --model nor another preset")
+        parser.error("--others excludes --model and --preset robust")
     return options
 
 

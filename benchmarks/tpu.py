@@ -1,25 +1,24 @@
-#!/usr/bin/env python3
-"""What a step moves and computes on a TPU, compiled ahead of time on a machine without one.
+"""Counts what a step moves and computes on a TPU, compiled ahead of time on a machine without one.
 
-    pip install '.[tpu]'; benchmarks/tpu.py [--target NAME]... [--only TEXT]... [-o FILE.json]
-    benchmarks/tpu.py --variant plain …        # one or more of them alone, the others kept
-    benchmarks/tpu.py --table FILE.json...
-    benchmarks/tpu.py --profile 12 --target NAME --only TEXT   # which instructions move most
+    pip install '.[tpu]'
+    python -m benchmarks.tpu [--target NAME]... [--only TEXT]... [-o FILE.json]
+    python -m benchmarks.tpu --variant plain …                 # these alone; the others stay
+    python -m benchmarks.tpu --table FILE.json...
+    python -m benchmarks.tpu --profile 12 --target NAME --only TEXT    # most traffic first
 
-Per image and step: megabytes moved, GFLOP, and megabytes of peak memory, for a plain
-translation in float32 (the whole layer, as XLA has every operation), for what jaxviz does on
-a TPU when it is asked for nothing (`jaxviz`), and for the same in float32. The step is the
-published loop's (preset `keras-io`). Units are sharded over the target's chips;
-`collectives` counts what these would send each other. Figures are the compiler's own
-(`cost_analysis`, `memory_analysis`): nothing is run. They count what lies in the chip's own
-memory (VMEM) as well, and several times what is copied there. `hbm_megabytes` is what the
-memory beside the chip is read and written for, counted in the program's text, and
-`copies_megabytes` how much of the compiler's count is copies between the two (`--memory` for
-cells that lack them). `kilocycles` are the compiler's own estimate of a step's time, of what it
-has one for. All variants have 128 units a chip, which is what jaxviz takes by itself.
+The variants are a plain translation in float32 (the whole layer, XLA's implementation of every
+operation), jaxviz' defaults on a TPU, and jaxviz in float32. Each is the published loop's step
+(preset `keras-io`) with 128 units a chip, jaxviz' own choice. Nothing runs. Per image and step:
 
-What FILE.json has of programs that did not change since is kept: every variant is recorded with
-a digest of the program that was given to the compiler and of the options that jaxviz gave with it.
+`megabytes_moved`, `gflop`, `peak_megabytes`: the compiler's `cost_analysis` and `memory_analysis`.
+    They include traffic within the chip's memory (VMEM), and count copies several times.
+`hbm_megabytes`: reads and writes of HBM, counted in the program's text.
+`copies_megabytes`: the part of `megabytes_moved` that is copies between HBM and VMEM.
+`kilocycles`: the compiler's estimate of the step's time, over the instructions that have one.
+`collectives`: messages between chips, of the whole program; units are sharded over the chips.
+
+FILE.json records each variant with a digest of the program and the compiler options. A variant
+whose digest is unchanged is kept; `--memory` also recounts those that lack `hbm_megabytes`.
 """
 
 import argparse
@@ -31,28 +30,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from cells import CELLS  # noqa: E402
-from environment import provenance  # noqa: E402
-
-from jaxviz.bundle import Bundle
+from benchmarks.cells import CELLS
+from benchmarks.environment import CACHE, RESULTS, provenance
+from benchmarks.plain import plain_step
+from benchmarks.report.compiled import COPIES, MEMORY, OURS, PLAIN, WIDE, tpu_tables
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.renderer import LayerRenderer
-from jaxviz.model import run  # noqa: E402
-from jaxviz.objectives import trimmed_mean  # noqa: E402
-from jaxviz.presets import get_preset  # noqa: E402
-from jaxviz.runtime.devices import Target, find_target, spread_units
+from jaxviz.presets import get_preset
+from jaxviz.runtime.devices import Target, find_target
 from jaxviz.runtime.hlo import collectives, estimated_cycles, traffic
 from jaxviz.runtime.xla_options import Options, compiler_options
 
 UNITS_PER_CHIP = 128
-PLAIN, OURS, WIDE = "plain", "jaxviz", "jaxviz float32"
-MEMORY, COPIES, CYCLES = "hbm_megabytes", "copies_megabytes", "kilocycles"
-#: What is compiled, and what jaxviz is told to compute in.
+CYCLES = "kilocycles"
+#: Variant and jaxviz' dtype; None is the plain translation.
 VARIANTS = {PLAIN: None, OURS: "auto", WIDE: "float32"}
 #: Network, layer, side of the image.
 Cell = tuple[str, str, int]
@@ -65,9 +57,9 @@ def counted(
 
     Args:
         lowered: The program.
-        options: What it is compiled with, which it was given already.
-        before: What was found earlier, perhaps of the same program.
-        again: Whether that is not enough where the memory beside the chip was not counted apart.
+        options: The compiler options, which the program already has.
+        before: The earlier record of the variant, returned where its digest is unchanged.
+        again: Whether a record without HBM traffic is counted again.
     """
     compiler = f"{jax.__version__} {version('libtpu')}"
     asked = f"{options} " if options else ""
@@ -90,49 +82,10 @@ def counted(
     }
 
 
-def plain_step(
-    bundle: Bundle, layer: str, size: int, target: Target, *, units: int
-) -> jax.stages.Lowered:
-    """The published loop's step as it would be written: the whole layer, float32."""
-    spec = bundle.spec
-    source = spec.inputs_of([layer])[0]
-
-    def score(params, image, channel):
-        whole = run(spec, params, {source.name: image[None]}, [layer])[layer][0]
-        return trimmed_mean(jnp.take(whole, channel, axis=-1), 2)
-
-    def step(params, image, channel):
-        gradient = jax.grad(score, argnums=1)(params, image, channel)
-        return image + 10 * gradient * jax.lax.rsqrt(jnp.sum(gradient**2) + 1e-12)
-
-    def steps(params, images, channels, count):
-        several = jax.vmap(step, in_axes=(None, 0, 0))
-        return jax.lax.fori_loop(0, count, lambda _, x: several(params, x, channels), images)
-
-    needed = {node.layer for node in spec.upstream([layer])}
-    params = {name: own for name, own in bundle.weights.items() if name in needed}
-    weights, number = target.placed(
-        (
-            jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), params),
-            jax.ShapeDtypeStruct((), np.int32),
-        ),
-        split=False,
-    )
-    images, channels = target.placed(
-        (
-            jax.ShapeDtypeStruct((units, size, size, source.shape[-1]), jnp.float32),
-            jax.ShapeDtypeStruct((units,), np.int32),
-        ),
-        split=True,
-    )
-    program = jax.jit(spread_units(steps, target.mesh), donate_argnums=1)
-    return program.lower(weights, images, channels, number)
-
-
 def lowered_step(cell: Cell, variant: str, target: Target) -> jax.stages.Lowered:
-    """The step of one variant of a cell, for all chips."""
+    """The program of one variant of a cell, for all chips."""
     network, layer, size = cell
-    bundle = load_bundle(HERE / ".cache" / f"{network}.keras")
+    bundle = load_bundle(CACHE / f"{network}.keras")
     units = UNITS_PER_CHIP * len(target.devices)
     if variant == PLAIN:
         return plain_step(bundle, layer, size, target, units=units)
@@ -145,7 +98,7 @@ def lowered_step(cell: Cell, variant: str, target: Target) -> jax.stages.Lowered
 def costs(
     cell: Cell, target: Target, before: dict, variants: list[str], again: bool = False
 ) -> dict[str, object]:
-    """What the variants of one cell cost."""
+    """The records of a cell's variants, old and new."""
     network, layer, size = cell
     own = compiler_options("tpu", "all", target.devices[0])
     found = {}
@@ -156,7 +109,7 @@ def costs(
 
 
 def profile(lowered: jax.stages.Lowered, most: int) -> str:
-    """The instructions that the compiler counts most bytes for, per image."""
+    """The instructions with most traffic, a line each, in megabytes per image."""
     moved = sorted(traffic(lowered.compile().as_text() or ""), key=lambda one: -one.counted)
     lines = []
     for one in moved[:most]:
@@ -169,7 +122,7 @@ def profile(lowered: jax.stages.Lowered, most: int) -> str:
 
 
 class Results:
-    """What was found, in a file that is written after every cell."""
+    """The records of all targets, in a file that is written after every cell."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -177,12 +130,12 @@ class Results:
         self.targets: list[dict] = json.loads(path.read_text()) if path.exists() else []
 
     def before(self, target: str, cell: Cell) -> dict:
-        """What there is of a cell."""
+        """The record of a cell; empty where there is none."""
         cells = next((one["cells"] for one in self.targets if one["target"] == target), [])
         return next((c for c in cells if (c["network"], c["layer"], c["size"]) == cell), {})
 
     def put(self, target: str, cell: Cell, found: dict) -> None:
-        """Keep it, in the order of the cells."""
+        """Store the record of a cell, in the order of `CELLS`."""
         one = next((one for one in self.targets if one["target"] == target), None)
         if one is None:
             self.targets.append(one := {"target": target, "cells": []})
@@ -196,50 +149,6 @@ class Results:
         self._path.write_text(json.dumps(self.targets, indent=1) + "\n")
 
 
-def table(found: list[dict]) -> str:
-    """A table in Markdown for every target that the plain translation was compiled for."""
-    return "\n\n".join(filter(None, map(_target_table, found)))
-
-
-def _target_table(one: dict) -> str:
-    cells = [cell for cell in one["cells"] if OURS in cell]
-    compared = [cell for cell in cells if PLAIN in cell]
-    if not compared:
-        sent = sum(cell[OURS]["collectives"] for cell in cells)
-        networks = len({cell["network"] for cell in cells})
-        return f"{one['target']}: {len(cells)} cells of {networks} networks, {sent} collectives."
-    rows = [
-        ["network", "layer", "GFLOP plain", "GFLOP", "peak MB plain", "peak MB", "MB plain"]
-        + ["MB float32", "×", "MB", "**×**", "copies plain", "copies", "HBM plain", "HBM"]
-        + ["**HBM ×**", "collectives"],
-        ["---"] * 2 + ["---:"] * 15,
-    ]
-    ratios = []
-    for cell in compared:
-        plain, ours, wide = cell[PLAIN], cell[OURS], cell.get(WIDE)
-        moved = plain["megabytes_moved"]
-        ratios.append(moved / ours["megabytes_moved"])
-        numbers = [plain["gflop"], ours["gflop"], plain["peak_megabytes"], ours["peak_megabytes"]]
-        texts = [f"{n:.3g}" for n in (*numbers, moved)]
-        texts += [f"{(w := wide['megabytes_moved']):.3g}", f"{moved / w:.2f}"] if wide else ["", ""]
-        texts += [f"{ours['megabytes_moved']:.3g}", f"{ratios[-1]:.2f}"]
-        apart = MEMORY in plain and MEMORY in ours
-        texts += (
-            [f"{one[key]:.3g}" for key in (COPIES, MEMORY) for one in (plain, ours)]
-            if apart
-            else [""] * 4
-        )
-        texts.append(f"{plain[MEMORY] / ours[MEMORY]:.2f}" if apart else "")
-        rows.append([cell["network"], cell["layer"], *texts, str(ours["collectives"])])
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    about = one["about"]
-    return (
-        f"{one['target']}, {about['units_per_chip']} units a chip, jax {about['versions']['jax']}: "
-        f"{len(compared)} cells, least {min(ratios):.2f}, "
-        f"geometric mean {np.exp(np.mean(np.log(ratios))):.2f}\n\n{body}"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", action="append", default=[])
@@ -247,21 +156,21 @@ def main() -> None:
         "--collectives",
         action="append",
         default=[],
-        help="a target for jaxviz' own implementation alone",
+        help="a target for the variant `jaxviz` alone",
     )
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument(
-        "--memory", action="store_true", help="also cells whose memory was not counted apart"
+        "--memory", action="store_true", help="count records without HBM traffic again"
     )
     parser.add_argument("--variant", action="append", choices=VARIANTS)
     parser.add_argument(
-        "--profile", type=int, metavar="N", help="print so many instructions of every variant"
+        "--profile", type=int, metavar="N", help="print the N instructions with most traffic"
     )
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / "tpu.json")
-    parser.add_argument("--table", type=Path, nargs="+", help="print the table of results")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS / "tpu.json")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the tables of results")
     options = parser.parse_args()
     if options.table:
-        print(table([one for path in options.table for one in json.loads(path.read_text())]))
+        print(tpu_tables([one for path in options.table for one in json.loads(path.read_text())]))
         return
     targets, alone = options.target, options.collectives
     if not targets and not alone:
@@ -282,7 +191,7 @@ def main() -> None:
             results.put(name, cell, costs(cell, target, before, chosen, options.memory))
             print(name, *cell, file=sys.stderr, flush=True)
     if not options.profile:
-        print(table(results.targets))
+        print(tpu_tables(results.targets))
 
 
 if __name__ == "__main__":

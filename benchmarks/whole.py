@@ -1,11 +1,11 @@
-#!/usr/bin/env python3
-"""A whole small network in one process, import and compile included: seconds of each.
+"""Times a whole small network in one process, import and compile included.
 
-    benchmarks/whole.py [--size N] [--peers PYTHON] [-o FILE.json]
-Every filter of the galaxy CNN's three convolutions (224), 30 steps each: the published loop
-of keras.io, one filter at a time, as it is (it traces anew for every filter) and mended so that
-it traces once a layer; and `jaxviz atlas`, sheets and page included, with an empty compile cache
-and again with a filled one.
+    python -m benchmarks.whole [--size N] [--peers PYTHON] [-o FILE.json]
+
+All 224 filters of the galaxy CNN's three convolutions get 30 steps each. The peers are the
+published loop of keras.io, which traces again for every filter, and the loop mended to trace once
+a layer. `jaxviz atlas` runs with an empty compile cache and again with a filled one; its sheets
+and page are included.
 """
 
 import argparse
@@ -19,15 +19,21 @@ import time
 from compileall import compile_dir
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-from environment import CACHE, RESULTS, build_networks, peers_python, provenance  # noqa: E402
+from benchmarks.environment import (
+    CACHE,
+    RESULTS,
+    ROOT,
+    build_networks,
+    peer_environment,
+    peers_python,
+    provenance,
+)
 
 LAYERS = ("conv1", "conv2", "conv3")
 
 
 def timed(command: list[object], environment: dict[str, str]) -> dict[str, float]:
-    """Seconds by the clock and of processor time that a command takes."""
+    """Wall and processor seconds of a command."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([str(c) for c in command], check=True, env=environment, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -38,19 +44,19 @@ def timed(command: list[object], environment: dict[str, str]) -> dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--peers", type=Path, help="the interpreter that has the peers")
+    parser.add_argument("--peers", type=Path, help="an interpreter that has the peers")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS / "whole.json")
     options = parser.parse_args()
     python = peers_python(options.peers)
     build_networks(python)
-    # as after a first run; pip has done so for the packages of both
+    # Byte-compiled as after a first run; pip has compiled the installed packages.
     for code in ("jaxviz", "converters", "benchmarks/peers"):
-        compile_dir(HERE.parent / code, quiet=1)
+        compile_dir(ROOT / code, quiet=1)
     model, size = CACHE / "galaxy.keras", str(options.size)
     result = {**provenance(python), "size": options.size, "whole": {}}
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "XDG_CACHE_HOME": folder, "PYTHONPATH": str(HERE.parent)}
-        published = [python, HERE / "peers" / "keras_io.py", model, size, *LAYERS]
+        empty = {"XDG_CACHE_HOME": folder, "PYTHONPATH": str(ROOT)}
+        published = [python, "-m", "benchmarks.peers.keras_io", model, size, *LAYERS]
         own = [sys.executable, "-m", "jaxviz", "atlas", model, "--size", size]
         own += ["--preset", "keras-io", "--range=-1:1", "-o"]
         commands = {
@@ -60,7 +66,8 @@ def main() -> None:
             "jaxviz, compile cache filled": [*own, f"{folder}/2.atlas"],
         }
         for name, command in commands.items():
-            took = timed(command, environment)
+            peers = peer_environment() if command[0] == python else os.environ
+            took = timed(command, {**peers, **empty})
             result["whole"][name] = took
             ratio = result["whole"]["keras.io"]["seconds"] / took["seconds"]
             times = f"{took['seconds']:6.1f} s, {took['processor_seconds']:6.1f} s of processor"

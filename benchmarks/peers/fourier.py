@@ -1,12 +1,14 @@
-"""The default preset's kind of step as it would be written for TensorFlow, over a batch.
+"""A step like the default preset's, as a user would write it for TensorFlow, over a batch.
 
-A Fourier image in decorrelated colours between 0 and 1, for each image a shift and a scale of
-its own that wrap around (one projective transform), the mean of a channel, and a step along the
-gradient of root mean square 1. Pictures differ from jaxviz', the work is of the same kind.
+The image is a Fourier image in decorrelated colours, in [0, 1]. Each image gets a random shift
+and scale that wrap around (one projective transform). The objective is the mean of a channel, and
+a step follows the gradient, scaled to root mean square 1. The pictures differ from those of
+jaxviz; the amount of work is alike.
 """
 
 import numpy as np
-from frameworks import batches, keras_model, looped, middle, use_threads
+
+from benchmarks.peers.frameworks import batches, keras_model, looped, middle, use_threads
 
 RATE = 0.12
 COLOURS = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32)

@@ -1,9 +1,10 @@
-"""What a user would write with Keras: on TensorFlow as published and batched, and on JAX."""
+"""Steps that a user would write with Keras: on TensorFlow, as published and batched, and on JAX."""
 
 import os
 
 import numpy as np
-from worker import Parts
+
+from benchmarks.peers.parts import Parts
 
 RATE = 10.0
 
@@ -17,7 +18,7 @@ def keras_model(cell):
 
 
 def trim(size):
-    """The published 2 positions a side, or what a small map has to spare (2:-2 gives NaN)."""
+    """Positions cut off each side: the published 2, or fewer on a map that 2 would leave empty."""
     return min(2, (size - 1) // 2)
 
 
@@ -27,7 +28,7 @@ def middle(activation):
 
 
 def spatial(x):
-    """The axes between the first and the last."""
+    """All axes but the first and the last."""
     return tuple(range(1, len(x.shape) - 1))
 
 
@@ -37,7 +38,7 @@ def batches(images, channels, batch):
 
 
 def looped(parts, step, start, read):
-    """Parts of a peer whose step is a function of (images, channels)."""
+    """The parts of a peer whose step is a function of (images, channels)."""
     channels = [c for _, c in parts]
 
     def advance(state, which, count):
@@ -54,7 +55,7 @@ def use_threads(tf):
 
 
 def keras_io(cell, images, channels, batch):
-    """The published step: one image, one filter."""
+    """The published step: one image and one filter a call."""
     import tensorflow as tf
 
     use_threads(tf)
@@ -72,7 +73,7 @@ def keras_io(cell, images, channels, batch):
 
 
 def tensorflow(cell, images, channels, batch):
-    """The same over a batch."""
+    """The published step over a batch."""
     import tensorflow as tf
 
     use_threads(tf)
@@ -93,7 +94,7 @@ def tensorflow(cell, images, channels, batch):
 
 
 def keras_jax(cell, images, channels, batch):
-    """Keras 3 on JAX, batched and jitted."""
+    """The published step in Keras 3 on JAX, over a batch, jitted."""
     import jax
     import jax.numpy as jnp
 

@@ -1,20 +1,18 @@
-"""The published loop over every filter of some layers, one at a time, as a script would be.
+"""The published loop as a script: every filter of some layers, one after the other.
 
-keras_io.py MODEL SIZE LAYER... [--once]
-The numbers are those of keras.io, "Visualizing what convnets learn". Its step is given the
-filter as a Python number, so TensorFlow traces it anew for every filter; with --once it is
-given a tensor.
+    python -m benchmarks.peers.keras_io MODEL SIZE LAYER... [--once]
+
+The numbers are from keras.io, "Visualizing what convnets learn". Its step takes the filter as a
+Python number, so TensorFlow traces the step again for every filter. With --once the step takes a
+tensor.
 """
 
 import os
 import sys
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import keras
+import numpy as np
+import tensorflow as tf
 
 
 def compute_loss(extractor, image, index):

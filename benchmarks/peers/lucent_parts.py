@@ -1,10 +1,10 @@
-"""torch-lucent beside any torchvision, and Keras 3 models as it takes them."""
+"""Imports torch-lucent beside any torchvision, and freezes Keras 3 models for it."""
 
 import sys
 
 
 def frozen(model):
-    """A Keras model as PyTorch evaluates it, without gradients of the weights at every step."""
+    """A Keras model in evaluation mode, whose weights get no gradients."""
     model.eval()
     for variable in model.weights:
         variable.value.requires_grad_(False)
@@ -18,11 +18,11 @@ def import_lucent():
     try:
         import torchvision  # noqa: F401
     except RuntimeError:
-        # A torchvision built for CUDA beside a PyTorch that is not lacks operators that it
-        # describes when it is imported; lucent uses none of them.
+        # A torchvision built for CUDA describes operators on import that a PyTorch without CUDA
+        # lacks. lucent uses none of them, so empty definitions suffice.
         for name in [name for name in sys.modules if name.startswith("torchvision")]:
             del sys.modules[name]
-        global _operators  # else they would be gone again
+        global _operators  # keeps the definitions alive
         _operators = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             _operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,7 +1,7 @@
-"""PyTorch with its own functions, in the layout that is faster for the cell.
+"""The published step in PyTorch's own functions, in the layout that is faster for the cell.
 
-The network comes as plain data (`.json` and `.npz` beside the `.keras` file), so nothing of
-Keras stands between PyTorch and its kernels.
+The network is plain data (`.json` and `.npz` beside the `.keras` file), so PyTorch calls its
+kernels without Keras in between.
 """
 
 import json
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from frameworks import RATE, batches, trim
-from worker import Parts
+
+from benchmarks.peers.frameworks import RATE, batches, trim
+from benchmarks.peers.parts import Parts
 
 ACTIVATIONS = {
     "relu": lambda x, max_value=None: F.relu(x) if max_value is None else x.clamp(0, max_value),
@@ -48,7 +49,7 @@ def pads(op, spatial):
 
 
 def padded(x, amounts, value=0.0):
-    """(x, what is left to pad): even amounts are left to the operation itself."""
+    """(x, padding for the operation); only uneven amounts are padded here."""
     if all(low == high for low, high in amounts):
         return x, [low for low, _ in amounts]
     flat = [n for low, high in reversed(amounts) for n in (low, high)]

@@ -1,9 +1,10 @@
-"""The networks of the benchmark, built with Keras and saved as `.keras` files.
+"""Builds the benchmarks' networks with Keras and saves them as `.keras` files.
 
-    networks.py FOLDER MODELS CONVERTED NAME...
-Those that are there are left alone. Run in the peers' environment. MODELS is the folder of
-`scripts/fetch_models`, CONVERTED an .npz of the weights that jaxviz reads from the MobileNetV2
-file, which Keras 3 refuses.
+    python -m benchmarks.peers.networks FOLDER MODELS CONVERTED NAME...
+
+Runs in the peers' environment and keeps the files that exist. MODELS is the folder that
+`scripts/fetch_models` fills. CONVERTED is an .npz of MobileNetV2's weights as jaxviz reads them,
+because Keras 3 refuses the file.
 """
 
 import sys
@@ -28,7 +29,7 @@ def galaxy() -> keras.Model:
 
 
 def application(name: str) -> keras.Model:
-    # NASNet's borders are made for one size
+    # NASNet's padding is fixed for one input size
     shape = (96, 96, 3) if name == "NASNetMobile" else INPUT
     return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=shape)
 
@@ -43,7 +44,7 @@ def mobilenet(converted: Path) -> keras.Model:
 
 
 def randomise_statistics(model: keras.Model) -> None:
-    """Batch norm as after training: with 0 and 1 a wrong mean would pass unseen."""
+    """Give batch norms statistics as after training; 0 and 1 would hide a wrong mean."""
     draw = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):

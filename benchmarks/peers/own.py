@@ -1,11 +1,11 @@
-"""jaxviz, with the chunk and the lanes that it would take by itself."""
+"""jaxviz, with the chunk and the lanes that it chooses by itself."""
 
 import time
 from threading import Event
 
 import numpy as np
-from worker import Parts
 
+from benchmarks.peers.parts import Parts
 from jaxviz.bench.stepper import Stepper, responded
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.renderer import LayerRenderer
@@ -14,11 +14,11 @@ from jaxviz.presets import get_preset
 
 def jaxviz(cell, images, channels, batch):
     bundle, preset = load_bundle(cell["model"]), get_preset(cell["preset"])
-    # before the search for the chunk is remembered
+    # First, because the search for the chunk is remembered.
     whole = None if "candidates" in cell else whole_layer(bundle, cell, preset)
-    # which units are live does not depend on the chunk
+    # Whether a unit has a gradient does not depend on the chunk.
     chunk = 4 if "candidates" in cell else None
-    line = images.ndim == 3  # a signal is an image of one row
+    line = images.ndim == 3  # a signal becomes an image of one row
     images = images[:, None] if line else images
     stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"], chunk=chunk)
     filters, units = stepper.renderer.units_in_layer, stepper.units
@@ -28,7 +28,7 @@ def jaxviz(cell, images, channels, batch):
 
     def advance(states, which, count):
         some = index[which]
-        if states is None:  # here, so that its compile is counted
+        if states is None:  # here, so that the compile counts
             states = stepper.start(channels[some], images[some])
         return stepper.advance(states, channels[some], count)
 
@@ -50,13 +50,13 @@ def jaxviz(cell, images, channels, batch):
 
 
 def whole_layer(bundle, cell, preset):
-    """What a run does: a small layer's step is compiled with less effort, and is slower."""
+    """Pace of a run, which compiles the step of a small layer with less effort."""
     began = time.perf_counter()
     renderer = LayerRenderer.for_layer(bundle, cell["layer"], preset, size=cell["size"])
     units = renderer.setup.units
     renderer = renderer.compiled(units, Event()).settled(units)
     first = time.perf_counter() - began
-    if renderer.execution.effort == "all":  # at the pace that is measured beside the others
+    if renderer.execution.effort == "all":  # its pace is the one measured beside the peers
         return {"first_seconds": first}
     stepper = Stepper(
         bundle, cell["layer"], preset,

@@ -1,16 +1,17 @@
-"""The packages that make such pictures, called as their documentation does, with our numbers.
+"""Packages that make such pictures, called as their documentation does, with jaxviz' numbers.
 
-Both normalise nothing by themselves, so the published normalised step comes in by what they
-offer for it: a gradient modifier, and an optimizer. For the preset `robust` they do what they
-have that comes nearest: jitter and scale, Adam, and lucent's Fourier image.
+Neither normalises gradients by itself. The published step therefore enters through a gradient
+modifier (tf-keras-vis) and an optimizer (lucent). For the preset `robust` each uses its nearest
+equivalents: jitter and scale, Adam, and lucent's Fourier image.
 """
 
 import os
 
 import numpy as np
-from frameworks import RATE, batches, keras_model, middle, trim, use_threads
-from lucent_parts import frozen, import_lucent
-from worker import Parts
+
+from benchmarks.peers.frameworks import RATE, batches, keras_model, middle, trim, use_threads
+from benchmarks.peers.lucent_parts import frozen, import_lucent
+from benchmarks.peers.parts import Parts
 
 
 def tf_keras_vis(cell, images, channels, batch):
@@ -52,37 +53,8 @@ def torch_lucent(cell, images, channels, batch):
     """`render_vis` with a sum of channel objectives, on Keras 3's PyTorch modules."""
     torch, objectives, param, render, transform = import_lucent()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = frozen(keras_model(cell))
-
-    class Cut(torch.nn.Module):
-        """The layer without its border, NCHW, as lucent takes channels."""
-
-        def forward(self, x):
-            seen = model(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            e, f = trim(seen.shape[2]), trim(seen.shape[3])
-            return seen[:, :, e : seen.shape[2] - e, f : seen.shape[3] - f]
-
-    class Network(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cut = Cut()
-
-        def forward(self, x):
-            return self.cut(x)
-
-    class Normalised(torch.optim.SGD):
-        """Steps of one length for every image."""
-
-        def step(self, closure=None):
-            with torch.enable_grad():
-                closure()
-            with torch.no_grad():
-                for group in self.param_groups:
-                    for x in group["params"]:
-                        squares = (x.grad**2).sum((1, 2, 3), keepdim=True)
-                        x -= RATE * x.grad * torch.rsqrt(squares.clamp(min=1e-12))
-
-    whole, parts = Network(), batches(images, channels, batch)
+    whole, parts = cut_network(torch, cell), batches(images, channels, batch)
+    normalised = normalised_optimizer(torch)
     scales = [1 + 0.02 * n for n in range(-5, 6)]
     fourier = {
         "param_f": lambda: param.image(
@@ -99,7 +71,7 @@ def torch_lucent(cell, images, channels, batch):
         x = state.requires_grad_(True)
         pixels = {
             "param_f": lambda: ([x], lambda: x),
-            "optimizer": lambda params: Normalised(params, lr=RATE),
+            "optimizer": lambda params: normalised(params, lr=RATE),
             "transforms": [],
         }
         render.render_vis(
@@ -112,7 +84,7 @@ def torch_lucent(cell, images, channels, batch):
             show_image=False,
             fixed_image_size=cell["size"],
         )
-        whole.cut._forward_hooks.clear()  # render_vis leaves its own behind
+        whole.cut._forward_hooks.clear()  # render_vis leaves its hooks behind
         return x.detach()
 
     states = [torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))) for x, _ in parts]
@@ -121,3 +93,44 @@ def torch_lucent(cell, images, channels, batch):
         return x.detach().numpy().transpose(0, 2, 3, 1)
 
     return Parts(states, advance, read, len(parts[0][0]))
+
+
+def cut_network(torch, cell):
+    """A PyTorch module whose only layer, "cut", is the cell's layer."""
+    model = frozen(keras_model(cell))
+
+    class Cut(torch.nn.Module):
+        """The layer without its border, in lucent's layout NCHW."""
+
+        def forward(self, x):
+            seen = model(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            e, f = trim(seen.shape[2]), trim(seen.shape[3])
+            return seen[:, :, e : seen.shape[2] - e, f : seen.shape[3] - f]
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cut = Cut()
+
+        def forward(self, x):
+            return self.cut(x)
+
+    return Network()
+
+
+def normalised_optimizer(torch):
+    """A class of PyTorch optimizers with the published step."""
+
+    class Normalised(torch.optim.SGD):
+        """Steps of the same length for every image."""
+
+        def step(self, closure=None):
+            with torch.enable_grad():
+                closure()
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for x in group["params"]:
+                        squares = (x.grad**2).sum((1, 2, 3), keepdim=True)
+                        x -= RATE * x.grad * torch.rsqrt(squares.clamp(min=1e-12))
+
+    return Normalised

@@ -1,12 +1,17 @@
-"""One peer in a process of its own: reads requests, one JSON object a line, and answers.
+"""One peer in a process of its own: reads requests, one JSON object a line, and answers them.
 
-    worker.py PEER THREADS
-{"model", "layer", "size", "images", "channels", "result"} prepares a cell and makes one step
-of every image in `images` (.npy), each for its channel; the new images go to `result`.
-{"steps": n, "warm": bool} makes n steps of one batch, after one that is not timed, and answers
-{"seconds", "cpu", "images"}: how long they took, by the clock and in processor time, and how many
-images were stepped. {"candidates": [[channel, …], …]} (jaxviz only) answers which of them have a
-gradient, and how many filters the layer has.
+    python -m benchmarks.peers.worker PEER
+
+The parent sets the environment: threads, Keras' backend, no GPU. Requests:
+
+{"model", "layer", "size", "images", "channels", "result"} prepares a cell. Every image in
+`images` (.npy) takes one step for its channel, and the new images go to `result`.
+
+{"steps": n, "warm": bool} steps one batch n times, after an untimed step where `warm` is true.
+The answer is {"seconds", "cpu", "images"}: wall time, processor time and images stepped.
+
+{"candidates": [[channel, …], …]}, for jaxviz alone, answers which channels have a gradient and
+how many filters the layer has.
 """
 
 import gc
@@ -14,20 +19,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-PEER, THREADS = sys.argv[1], sys.argv[2]
-os.environ["OMP_NUM_THREADS"] = THREADS
-os.environ["TF_NUM_INTRAOP_THREADS"] = THREADS
-BACKENDS = {"keras-jax": "jax", "torch-lucent": "torch"}
-os.environ["KERAS_BACKEND"] = BACKENDS.get(PEER, "tensorflow")
+import numpy as np
 
-import numpy as np  # noqa: E402
+from benchmarks.peers.parts import Parts
 
 #: Peer: (module, function that prepares a cell, images in a batch)
 MAKERS = {
@@ -42,40 +39,14 @@ MAKERS = {
 }
 
 
-@dataclass
-class Parts:
-    """A cell as a peer steps it.
-
-    Attributes:
-        states: What is stepped, one entry a batch.
-        advance: (state, which batch, how many steps) -> state, when the steps are done.
-        read: The images of a state.
-        batch: Images in a state.
-        about: What the peer chose by itself, for the result.
-        live: (images, channels) -> which have a gradient, where the peer can say so.
-        filters: Of the layer, where the peer can say so.
-        tuning: Seconds that went into choosing how to step.
-        whole: What a run of the whole layer takes before its first step, in seconds, and then per
-            image and step, in milliseconds, where the peer goes about it in another way.
-    """
-
-    states: list[Any]
-    advance: Callable[[Any, int, int], Any]
-    read: Callable[[Any], np.ndarray]
-    batch: int
-    about: str = ""
-    live: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    filters: int = 0
-    tuning: float = 0.0
-    whole: dict[str, float] | None = None
-
-
-def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
-    module, function, batch = MAKERS[PEER]
-    maker = getattr(import_module(module), function)
+def prepare(peer: str, request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
+    """The cell of a request, and the answer to the request."""
+    module, function, batch = MAKERS[peer]
+    maker = getattr(import_module(f"benchmarks.peers.{module}"), function)
     images = np.load(request["images"])
     if "candidates" in request:
         parts = maker(request, images, np.asarray(request["candidates"][0]), batch)
+        assert parts.live is not None
         found = [parts.live(images, np.asarray(some)).tolist() for some in request["candidates"]]
         return parts, {"live": found, "filters": parts.filters}
     parts = maker(request, images, np.asarray(request["channels"]), batch)
@@ -93,6 +64,7 @@ def prepare(request: dict[str, Any]) -> tuple[Parts, dict[str, Any]]:
 
 
 def timed(parts: Parts, steps: int, turn: int, warm: bool) -> dict[str, float]:
+    """Wall and processor time of some steps of one batch; batches take turns."""
     which = turn % len(parts.states)
     state = parts.states[which]
     if warm:  # back into the caches
@@ -105,7 +77,7 @@ def timed(parts: Parts, steps: int, turn: int, warm: bool) -> dict[str, float]:
 
 
 def forget() -> None:
-    """Let go of the cell before: models and compiled programs."""
+    """Free the models and compiled programs of the previous cell."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     if "keras" in sys.modules:
@@ -113,7 +85,8 @@ def forget() -> None:
     gc.collect()
 
 
-def serve(out: Any) -> None:
+def serve(peer: str, out: Any) -> None:
+    """Answer every request on standard input."""
     parts, turn = None, 0
     for line in sys.stdin:
         request = json.loads(line)
@@ -121,20 +94,19 @@ def serve(out: Any) -> None:
             if "model" in request:
                 parts = None
                 forget()
-                parts, answer = prepare(request)
+                parts, answer = prepare(peer, request)
             else:
                 assert parts is not None
                 answer = timed(parts, request["steps"], turn, request["warm"])
                 turn += 1
-        except Exception as error:  # whatever a peer cannot do is its result
-            print(f"{PEER}: {error!r}", file=sys.stderr)
+        except Exception as error:  # a failure is the result of the peer
+            print(f"{peer}: {error!r}", file=sys.stderr)
             answer = {"error": f"{type(error).__name__}: {error}"[:300]}
         print(json.dumps(answer), file=out, flush=True)
 
 
 if __name__ == "__main__":
-    # what libraries print goes elsewhere than the answers
+    # Libraries print on standard output; the answers need a stream of their own.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    sys.modules["worker"] = sys.modules["__main__"]
-    serve(answers)
+    serve(sys.argv[1], answers)

@@ -1,24 +1,21 @@
-#!/usr/bin/env python3
-"""Compare presets: score on the clean picture, and time to reach keras.io's score.
+"""Compares presets by score on the clean picture, and by time to reach keras.io's score.
 
-Same network, layers, filters, picture size and number of steps for all. A score is the mean
-activation over the whole map, of the picture as it is (`raw`) and brought into the network's
-input range (`in range`), where every photograph lies: the loops without a range may leave it.
-`steps to reach` is the least of a few budgets of steps that brings half of the units to the
-score in range that keras.io's loop ends with after its own 30 steps. With `--lucent` the package
-torch-lucent itself takes part, on the same network as a Keras file (in the peers' environment,
-which is installed if it is not there).
-
-    benchmarks/presets/compare.py MODEL --range LO:HI --size N --layers A,B,C --out FILE
+    python -m benchmarks.presets.compare MODEL --range LO:HI --size N --layers A,B,C --out FILE
         [--lucent MODEL.keras]
-    benchmarks/presets/compare.py MODEL --range LO:HI --times FILE   seconds, on a quiet machine
-    benchmarks/presets/compare.py --table FILE
+    python -m benchmarks.presets.compare MODEL --range LO:HI --times FILE   on a quiet machine
+    python -m benchmarks.presets.compare --table FILE
+
+Every preset gets the same network, layers, filters, picture size and number of steps. A score is
+the mean activation over the whole map: of the picture itself (`raw`) and of the picture clipped
+to the network's input range (`in range`), because loops without a range may leave it. `steps to
+reach` is the smallest of a few step budgets with which half of the units reach the goal. The goal
+is the score in range of keras.io's loop after its own 30 steps. With `--lucent` the package
+torch-lucent takes part in the peers' environment, on the same network as a Keras file.
 """
 
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,51 +23,50 @@ from pathlib import Path
 import numpy as np
 
 import jaxviz
+from benchmarks.environment import peer_environment, peers_python, provenance
+from benchmarks.report.presets import presets_table
 from jaxviz.engine.metrics import Assessor
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.imaging.ranges import ValueRange, parse_range
 from jaxviz.objectives import Channel, Network
 from jaxviz.presets import DEFAULT_PRESET, PRESETS
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from environment import peers_python  # noqa: E402
-
 PEERS = ("keras-io", "tf-keras-vis", "xplique", "lucent")
 PACKAGE = "torch-lucent (package)"
 BUDGETS = (8, 10, 12, 14, 16, 18, 20, 24, 30, 40, 48)
-#: Units that a timing is over: what most chunks hold several of.
+#: Units that are timed together.
 TIMED = 16
 
 
 def trim_free(preset, steps):
-    """The preset at a step budget, scored by the mean over the whole map as all others."""
+    """The preset with a step budget, whose objective is the mean over the whole map."""
     if preset.objective == Channel(trim=2):
         preset = preset.override(objective=Channel())
     return preset.override(steps=steps, keep="last")
 
 
 def rendered(bundle, layer, preset, channels, size):
-    """(renderer, its pictures)."""
+    """A renderer and the pictures that it makes."""
     renderer = LayerRenderer.for_layer(bundle, layer, preset, size=size, chunk=8)
     return renderer, renderer.render(channels, 0)
 
 
 def by_torch_lucent(arguments, bundle, layer, channels):
-    """Raw pictures of the package, and its seconds per picture."""
+    """Raw pictures by torch-lucent, and seconds per picture."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "pictures.npz"
         numbers = ",".join(map(str, channels))
-        script = Path(__file__).with_name("torch_lucent.py")
         given = (arguments.lucent, layer, numbers, arguments.size, arguments.steps)
-        command = [peers_python(), script, *given, arguments.range, out]
-        subprocess.run([str(word) for word in command], check=True)
+        script = [peers_python(), "-m", "benchmarks.presets.torch_lucent"]
+        command = [str(word) for word in (*script, *given, arguments.range, out)]
+        subprocess.run(command, check=True, env=peer_environment(KERAS_BACKEND="torch"))
         with np.load(out) as found:
             images = np.asarray(ValueRange(0.0, 1.0, bundle.spec.range).to_network(found["images"]))
             return images.astype(np.float32), float(found["seconds"])
 
 
 def scores(renderer, raw, channels, spec):
-    """[unit] mean activation of pictures as they are, and brought into the range."""
+    """[unit] mean activations: of the pictures, and of the pictures clipped to the range."""
     units = ValueRange(0.0, 1.0, spec.range)
     network = Network(spec, renderer.execution.implementations, renderer.setup.shape)
     assessor = Assessor(network, renderer.programs.weights, renderer.setup.layer, units, 8, raw[:1])
@@ -80,11 +76,18 @@ def scores(renderer, raw, channels, spec):
 
 
 def reach(bundle, layer, name, channels, size, goal, whole):
-    """The least budget of steps that brings half of the units to their goal; None if none does.
+    """The smallest step budget with which half of the units reach their goal; None if none does.
 
-    `whole` is what the full number of steps came to: (scores in range, steps).
+    Args:
+        bundle: A converted network.
+        layer: Name of the layer.
+        name: Name of the preset.
+        channels: Filters, one a unit.
+        size: Side of the pictures in pixels.
+        goal: [unit] scores in range to reach.
+        whole: ([unit] scores in range, steps) with the full number of steps.
     """
-    # what falls again has left the input range, as keras.io's loop does
+    # Scores of keras.io's loop can fall again, because the loop leaves the input range.
     if name != "keras-io" and np.mean(whole[0] >= goal) < 0.5:
         return None
     for steps in BUDGETS:
@@ -96,7 +99,7 @@ def reach(bundle, layer, name, channels, size, goal, whole):
 
 
 def compare(bundle, layer, channels, arguments):
-    """One row per preset."""
+    """One row a preset."""
     found, size, spec = {}, arguments.size, bundle.spec
     for name in (DEFAULT_PRESET, *PEERS):
         preset = trim_free(PRESETS[name], arguments.steps)
@@ -107,7 +110,7 @@ def compare(bundle, layer, channels, arguments):
         found[PACKAGE] = scores(renderer, raw, channels, spec)
     renderer, result = rendered(bundle, layer, trim_free(PRESETS["keras-io"], 30), channels, size)
     goal = scores(renderer, result.raw, channels, spec)[1]
-    own = found[DEFAULT_PRESET]
+    own, about = found[DEFAULT_PRESET], provenance()
     for name, (raw, inside) in found.items():
         known = name in PRESETS
         whole = inside, arguments.steps
@@ -125,11 +128,13 @@ def compare(bundle, layer, channels, arguments):
             "steps to reach": reach(bundle, layer, name, channels, size, goal, whole)
             if known
             else None,
+            "machine": about["machine"],
+            "commit": about["commit"],
         }
 
 
 def add_times(bundle, rows, arguments):
-    """Seconds per picture of every row's preset, without compiling, and to keras.io's score."""
+    """Add seconds per picture, compile excluded, and seconds to keras.io's score to every row."""
     wanted = arguments.layers.split(",") if arguments.layers else {row["layer"] for row in rows}
     for row in rows:
         of_this = row["model"] == Path(arguments.model).name and row["layer"] in wanted
@@ -139,7 +144,7 @@ def add_times(bundle, rows, arguments):
         renderer = LayerRenderer.for_layer(bundle, row["layer"], preset, size=row["size"])
         channels = list(range(min(TIMED, renderer.setup.units)))
         renderer = renderer.settled(len(channels))
-        renderer.render(channels, 0)  # as many as are timed, or something is compiled then
+        renderer.render(channels, 0)  # as many as are timed, so that everything is compiled
         took = []
         for _ in range(3):
             begin = time.perf_counter()
@@ -152,22 +157,10 @@ def add_times(bundle, rows, arguments):
 
 
 def kept(rows, known):
-    """Rows with those that are measured again replaced."""
+    """The known rows, those measured again replaced."""
     names = ("model", "layer", "size", "preset")
     again = {tuple(row[name] for name in names) for row in rows}
     return [row for row in known if tuple(row[name] for name in names) not in again] + rows
-
-
-def table(rows):
-    """The rows as Markdown."""
-    keys = list(dict.fromkeys(key for row in rows for key in row if key not in ("model", "steps")))
-    lines = ["| network | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
-    for row in rows:
-        cells = [str(row.get(key) if row.get(key) is not None else "") for key in keys]
-        if row["preset"] in PRESETS and row.get("steps to reach") is None:
-            cells[keys.index("steps to reach")] = "never"
-        lines.append(f"| {row['model'].split('.')[0]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def main():
@@ -184,7 +177,7 @@ def main():
     parser.add_argument("--table", type=Path)
     arguments = parser.parse_args()
     if arguments.table:
-        print(table(json.loads(arguments.table.read_text())))
+        print(presets_table(json.loads(arguments.table.read_text())))
         return
     if not (arguments.model and arguments.range and (arguments.size or arguments.times)):
         parser.error("MODEL, --range and --size are needed")
@@ -198,7 +191,7 @@ def main():
         count = bundle.spec.shapes()[layer][-1]
         channels = np.unique(np.linspace(0, count - 1, min(arguments.units, count)).astype(int))
         rows = list(compare(bundle, layer, channels, arguments))
-        print(table(rows), flush=True)
+        print(presets_table(rows), flush=True)
         if arguments.out:
             known = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
             arguments.out.write_text(json.dumps(kept(rows, known), indent=1) + "\n")

@@ -1,27 +1,23 @@
-#!/usr/bin/env python3
-"""Pictures by torch-lucent itself, with its own defaults, of a Keras model on Keras 3's PyTorch.
+"""Pictures made by torch-lucent with its own defaults, of a Keras model on Keras 3's PyTorch.
 
-Run in the peers' environment by `compare.py`:
-    torch_lucent.py MODEL.keras LAYER CHANNELS SIZE STEPS LOW:HIGH OUT.npz
+`compare` runs it in the peers' environment, with KERAS_BACKEND=torch:
 
-CHANNELS are numbers with commas between. OUT gets `images` [unit, height, width, channel] in
-[0, 1] and `seconds` a picture. `render_vis` as it is documented: `param.image`
-(Fourier, decorrelated colours), its standard transforms, Adam 0.05, one `channel` objective a
-run. Two things are ours: the network is fed its own range instead of torchvision's normal one
-and at the size of the picture, instead of enlarged to 224 px.
+    python -m benchmarks.presets.torch_lucent MODEL.keras LAYER CHANNELS SIZE STEPS LOW:HIGH OUT.npz
+
+CHANNELS are numbers with commas between them. OUT gets `images` [unit, height, width, channel]
+in [0, 1] and `seconds` per picture. The call of `render_vis` follows lucent's documentation:
+`param.image` (Fourier, decorrelated colours), the standard transforms, Adam with 0.05, and one
+`channel` objective a run. Two settings differ. The network gets its own input range instead of
+torchvision's normalisation, and images of the picture's size instead of 224 px.
 """
 
 import os
 import sys
 import time
-from pathlib import Path
 
-os.environ["KERAS_BACKEND"] = "torch"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
+import numpy as np
 
-import numpy as np  # noqa: E402
-from lucent_parts import frozen, import_lucent  # noqa: E402
+from benchmarks.peers.lucent_parts import frozen, import_lucent
 
 
 def main():
@@ -35,7 +31,7 @@ def main():
     cut = frozen(keras.Model(whole.inputs, whole.get_layer(layer).output))
 
     class Layer(torch.nn.Module):
-        """NCHW pictures in [0, 1] to the layer's map, NCHW, as lucent takes channels."""
+        """Pictures in [0, 1] -> the layer's map, both NCHW, which is lucent's layout."""
 
         def forward(self, x):
             return cut(low + (high - low) * x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
@@ -53,7 +49,7 @@ def main():
 
     def picture(channel, steps):
         torch.manual_seed(channel)
-        np.random.seed(channel)  # its transforms draw from NumPy
+        np.random.seed(channel)  # lucent's transforms draw from NumPy
         made = render.render_vis(
             network,
             objectives.channel("layer", channel),
@@ -64,7 +60,7 @@ def main():
             show_image=False,
             fixed_image_size=int(size),
         )
-        network.layer._forward_hooks.clear()  # render_vis leaves its own behind
+        network.layer._forward_hooks.clear()  # render_vis leaves its hooks behind
         return made[-1][0]
 
     picture(wanted[0], 2)

@@ -1,0 +1,1 @@
+"""Benchmarks of jaxviz beside its peers: one question a script; `benchmarks/run` lists them."""

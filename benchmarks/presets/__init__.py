@@ -1,0 +1,1 @@
+"""Presets compared by score and by time."""

@@ -1,0 +1,1 @@
+"""The pages of `docs/design/performance` that are made from `benchmarks/results`."""
