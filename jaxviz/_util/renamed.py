@@ -42,10 +42,14 @@ class _OldNames:
         return importlib.util.spec_from_loader(name, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return importlib.import_module(RENAMED[spec.name])
+        module = importlib.import_module(RENAMED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing: the module was executed under its new name."""
+        """Give the module its own spec back; it was executed under its new name."""
+        if module.__spec__ is not None and isinstance(module.__spec__.loader_state, ModuleSpec):
+            module.__spec__ = module.__spec__.loader_state
 
 
 def find_old_names() -> None:
