@@ -38,9 +38,6 @@ THIRD_PARTY = {
 KNOWN: set[str] = {
     "purpose: tests/benchmarks/__init__.py: no purpose in one line",
     "private: tests/converters/test_old_files.py: _as_spec",
-    "private: tests/jaxviz/atlas/test_kill.py: _array",
-    "private: tests/jaxviz/atlas/test_page.py: _LARGEST_EXACT",
-    "private: tests/jaxviz/atlas/test_writer.py: _array",
     "private: tests/jaxviz/engine/test_tuning.py: _GAIN",
     "private: tests/jaxviz/engine/test_tuning.py: _TIMED_SECONDS",
     "private: tests/jaxviz/jobs/test_run.py: _PIECE_GFLOP",
@@ -54,9 +51,7 @@ KNOWN: set[str] = {
     "private: tests/jaxviz/runtime/test_xla_options.py: _known",
     "class: converters/layers/call.py: LayerCall",
     "class: converters/lower.py: _Lowering",
-    "class: jaxviz/atlas/writer.py: AtlasWriter",
     "class: jaxviz/figures/canvas.py: Canvas",
-    "circle: jaxviz/atlas/manifest.py <-> jaxviz/atlas/summary.py",
 }
 
 

@@ -1,16 +1,21 @@
-"""What an atlas holds about each unit; the only place where a column is declared.
+"""The columns of an atlas: the arrays that each layer has, declared here and nowhere else.
 
-To add a measure (a gain, a selectivity, a reason code), add a `Column` to `VALUES`:
-the store makes its array, the writer asks for it, the reader offers it, and the
-page lists it and sorts by it. To add a status, add it to `jaxviz.status.UnitStatus`.
+To add a measure, add a `Column` to `VALUES`. The store then makes its array, the writer accepts
+it, the reader returns it, and the page shows it and sorts by it. To add a status, add it to
+`jaxviz.status.UnitStatus`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from jaxviz.status import Reason, UnitStatus
+
+Axis = Literal["height", "width", "depth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,25 +24,34 @@ class Column:
 
     Attributes:
         name: The array's name in the store, and the keyword of `AtlasWriter.write`.
-        dtype: NumPy's name of the type, which Zarr shares for these types.
-        fill: What a unit that was never written reads as.
-        axes: The axes after the unit, by name; the sizes are fields of the `LayerPlan`.
-        title: The name that people see.
-        meaning: One sentence for people, shown on the page.
-        words: What a number of it stands for, where it is a code.
-        optional: Whether a chunk may be written without it; it then reads as `fill`.
-        measure: Whether it says what a picture is worth, and is summarised for a layer.
+        dtype: Name of the data type, which NumPy and Zarr share.
+        fill: The value of units that were never written, as Zarr spells it.
+        axes: The axes after the unit. Their sizes are fields of the `LayerPlan`.
+        title: The column's name on the page.
+        meaning: One sentence that explains the column on the page.
+        words: The meaning of each value, if the values are codes.
+        optional: Whether a piece may be written without this column.
+        measure: Whether the column rates pictures. Measures are summarised for each layer.
     """
 
     name: str
     dtype: str
-    fill: float | int | str
-    axes: tuple[str, ...] = ()
+    fill: int | Literal["NaN"]
+    axes: tuple[Axis, ...] = ()
     title: str = ""
     meaning: str = ""
     words: Mapping[int, str] = field(default_factory=dict)
     optional: bool = False
     measure: bool = False
+
+    def unwritten(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of the fill value.
+
+        Example:
+            >>> STATUS.unwritten((2,))
+            array([0, 0], dtype=uint8)
+        """
+        return np.full(shape, np.nan if self.fill == "NaN" else self.fill, self.dtype)
 
 
 def _measure(name: str, title: str, meaning: str) -> Column:
@@ -54,14 +68,14 @@ def _measure(name: str, title: str, meaning: str) -> Column:
 
 IMAGE = Column(name="image", dtype="uint8", fill=0, axes=("height", "width", "depth"))
 
-#: One number per unit, in the order in which people see them.
+#: One number per unit, in the order in which the page lists them.
 VALUES = (
     Column(
         name="score",
         dtype="float32",
         fill="NaN",
         title="Score",
-        meaning="The objective on the final image.",
+        meaning="The objective on the final image, without transforms.",
         measure=True,
     ),
     Column(
@@ -71,26 +85,35 @@ VALUES = (
         title="Initial score",
         meaning="The objective on the starting image.",
     ),
-    _measure("gain", "Gain", "Score less initial score."),
-    _measure("quantile", "Quantile", "Share of the reference images that excite the filter less."),
+    _measure("gain", "Gain", "Score minus initial score."),
+    _measure(
+        "quantile",
+        "Quantile",
+        "Share of the reference images that excite the filter less than the picture does.",
+    ),
     _measure(
         "selectivity",
         "Selectivity",
-        "Share of the layer's other filters that the picture excites less, each standardised "
-        "over the reference images.",
+        "Share of the layer's other filters that the picture excites less, with each filter "
+        "standardised over the reference images.",
     ),
-    _measure("robustness", "Robustness", "Activation after small shifts over that without."),
+    _measure(
+        "robustness",
+        "Robustness",
+        "Activation after small shifts of the picture, divided by the activation without a shift.",
+    ),
     _measure(
         "agreement",
         "Agreement",
-        "How alike the pictures from two starts are: the cosine of what they excite in the layer.",
+        "Likeness of the pictures from two starts: the cosine of the activations that they cause "
+        "in the layer.",
     ),
     Column(
         name="steps",
         dtype="int32",
         fill=-1,
         title="Steps",
-        meaning="Updates until the filter had converged or its steps were done.",
+        meaning="Number of updates until the picture converged or the steps ran out.",
         optional=True,
     ),
     Column(
@@ -98,7 +121,7 @@ VALUES = (
         dtype="int32",
         fill=0,
         title="Replicate",
-        meaning="Which of several pictures of the same filter.",
+        meaning="Number of the picture, if a filter has several.",
         optional=True,
     ),
     Column(
@@ -106,7 +129,7 @@ VALUES = (
         dtype="uint8",
         fill=int(Reason.NONE),
         title="Reason",
-        meaning="Why a filter is dead, or what rescued it.",
+        meaning="Why the filter is dead, or how it was rescued.",
         words={reason: reason.text for reason in Reason},
         optional=True,
     ),
@@ -114,5 +137,5 @@ VALUES = (
 
 STATUS = Column(name="status", dtype="uint8", fill=int(UnitStatus.PENDING), title="Status")
 
-#: Every array of a layer. The status is last: it is the commit mark of its units.
+#: Every array of a layer. The status comes last because it is the commit mark of its units.
 COLUMNS = (IMAGE, *VALUES, STATUS)

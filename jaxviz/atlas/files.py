@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors that a person can act on."""
+"""Files that appear whole or not at all, and clear errors where the file system fails."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from jaxviz.errors import AtlasError
 
-#: Ending of a file that is being written. Only the holder of the lock writes, so one
-#: name is enough, and what a killed run leaves is overwritten by the next.
+#: Ending of a file that is being written. One name is enough because only the holder of the
+#: lock writes. A later run overwrites the file that a killed run leaves.
 PARTIAL = ".partial"
 
 RESUME_HINT = (
-    "What was committed before is safe: make room or give access, and run the same command again."
+    "Units committed earlier are safe. Free some space or grant write access, "
+    "then run the same command again."
 )
 
 _TENSORSTORE = re.compile(r"^[A-Z_]+: ")
@@ -24,12 +25,12 @@ _OS_ERROR = re.compile(r"\[os_error_code='(\d+)'")
 
 @contextmanager
 def explained(action: str, path: Path, *, hint: str = "") -> Iterator[None]:
-    """Turn a failure of the file system or of TensorStore into one clear AtlasError.
+    """Turn an error of the file system or of TensorStore into an `AtlasError`.
 
     Args:
-        action: What is being tried, after 'cannot': 'write the sheet of "conv1" in'.
-        path: What it is tried on, as the user named it.
-        hint: What the user can do about it.
+        action: The attempted action, in words that follow "cannot".
+        path: The file or folder, as the user named it.
+        hint: How the user can solve the problem.
 
     Example:
         >>> with explained("write", Path("a.atlas")):
@@ -42,7 +43,7 @@ def explained(action: str, path: Path, *, hint: str = "") -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise AtlasError(f"cannot {action} {str(path)!r}: {reason}", hint=hint) from error
-    except ValueError as error:  # the one type that TensorStore raises, for every cause
+    except ValueError as error:  # TensorStore raises no other type
         raise AtlasError(f"cannot {action} {str(path)!r}: {_reason(error)}", hint=hint) from error
 
 
@@ -50,15 +51,15 @@ def _reason(error: ValueError) -> str:
     text = str(error)
     if found := _OS_ERROR.search(text):
         return os.strerror(int(found[1]))
-    # TensorStore appends its whole configuration, absolute paths and all, in brackets.
+    # TensorStore appends its whole configuration in brackets, absolute paths included.
     return _TENSORSTORE.sub("", text.split(" [tensorstore_spec=")[0].split(" [source locations")[0])
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file by new content so that no reader or crash ever sees a part of it.
+    """Replace a file so that readers and crashes see the old or the new content, never a part.
 
     Raises:
-        OSError: As the file system gives it; the older file is then untouched.
+        OSError: If the file system refuses. The old file is then unchanged.
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
@@ -74,7 +75,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # A rename survives a power cut only once its folder is on disk. Windows cannot open one.
+    # A rename survives a power cut only after its folder is synced. Windows cannot open a folder.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

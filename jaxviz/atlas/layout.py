@@ -1,4 +1,4 @@
-"""Where everything stands on a sheet. Plain geometry, in pixels, no drawing."""
+"""The layout of a sheet: positions and sizes in pixels, without drawing."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from jaxviz.atlas.manifest import LayerPlan
 
-#: No side of a sheet is longer: larger ones fail to open in common viewers.
+#: Longest side of a sheet. Common viewers fail to open larger images.
 LARGEST_SHEET = 6000
-# A tile is enlarged, by a whole factor, until a channel number fits below it.
+# Tiles are enlarged by a whole factor up to this side, so that a channel number fits below.
 _SMALLEST_TILE = 64
-# The band that stands for an image of one row.
+# Smallest side of a tile. An image of one row is drawn as a band of this height.
 _THINNEST_TILE = 32
 _NARROWEST_SHEET = 480
-# Columns are chosen among those that give a sheet between these ratios of width to height.
+# Accepted and best ratios of width to height of a sheet.
 _TALLEST, _WIDEST, _BEST = 0.8, 2.0, 4 / 3
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle: left and top edge, width and height."""
+    """A rectangle in pixels."""
 
     left: int
     top: int
@@ -29,24 +29,24 @@ class Box:
 
     @property
     def right(self) -> int:
-        """The first column of pixels beyond it."""
+        """The first column of pixels beyond the box."""
         return self.left + self.width
 
     @property
     def bottom(self) -> int:
-        """The first row of pixels below it."""
+        """The first row of pixels below the box."""
         return self.top + self.height
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A header, and below it a grid of tiles, each with a label strip under it.
+    """A header above a grid of tiles, with a label under each tile.
 
     Attributes:
-        units: How many tiles there are.
+        units: Number of tiles.
         columns: Tiles in a row.
-        tile_width: Of a tile as drawn.
-        tile_height: Of a tile as drawn.
+        tile_width: Width of a tile as drawn.
+        tile_height: Height of a tile as drawn.
         digits: Characters of the longest label.
     """
 
@@ -58,54 +58,54 @@ class Layout:
 
     @property
     def rows(self) -> int:
-        """Rows of tiles."""
+        """Number of rows of tiles."""
         return math.ceil(self.units / self.columns)
 
     @property
     def gap(self) -> int:
-        """Between tiles."""
+        """Distance between tiles."""
         return max(4, round(0.07 * min(self.tile_width, self.tile_height)))
 
     @property
     def margin(self) -> int:
-        """Around everything."""
+        """Distance between the grid and the edges of the sheet."""
         return max(16, 2 * self.gap, round(0.012 * self._grid_width))
 
     @property
     def label_size(self) -> int:
-        """Height of the label's font: as large as looks well, but within the tile's width."""
+        """Height of the label's font. The longest label fits the tile's width."""
         wanted = min(max(round(0.18 * self.tile_height), 12), 40)
         return max(1, min(wanted, int(self.tile_width / (0.62 * self.digits))))
 
     @property
     def label_height(self) -> int:
-        """Of the strip under a tile."""
+        """Height of the label under a tile."""
         return round(1.5 * self.label_size)
 
     @property
     def title_size(self) -> int:
-        """Grows with the sheet, so that the title is read when the whole sheet is in view."""
+        """Height of the title's font. It grows with the sheet to stay readable in a full view."""
         return max(20, round(self.width / 48))
 
     @property
     def note_size(self) -> int:
-        """Of the line below the title."""
+        """Height of the font below the title."""
         return max(13, round(0.6 * self.title_size))
 
     @property
     def header(self) -> Box:
-        """The title and the line below it."""
+        """The box of the title and the line below the title."""
         height = round(1.3 * self.title_size + 1.6 * self.note_size)
         return Box(self.margin, self.margin, self.width - 2 * self.margin, height)
 
     @property
     def width(self) -> int:
-        """Of the sheet."""
+        """Width of the sheet."""
         return max(_NARROWEST_SHEET, self._grid_width + 2 * self.margin)
 
     @property
     def height(self) -> int:
-        """Of the sheet."""
+        """Height of the sheet."""
         return self.tile(self.units - 1).bottom + self.label_height + self.margin
 
     @property
@@ -113,7 +113,7 @@ class Layout:
         return self.columns * (self.tile_width + self.gap) - self.gap
 
     def tile(self, index: int) -> Box:
-        """Where the tile of a unit stands."""
+        """The box of a unit's tile."""
         row, column = divmod(index, self.columns)
         return Box(
             self.margin + column * (self.tile_width + self.gap),
@@ -125,7 +125,7 @@ class Layout:
         )
 
     def label(self, index: int) -> Box:
-        """Where its label stands."""
+        """The box of a unit's label."""
         tile = self.tile(index)
         return Box(tile.left, tile.bottom, tile.width, self.label_height)
 
@@ -133,8 +133,8 @@ class Layout:
 def layout_of(plan: LayerPlan) -> Layout:
     """Lay out the sheet of a layer.
 
-    Small images are enlarged by a whole factor; where the sheet would be longer than
-    `LARGEST_SHEET` on a side, all tiles are reduced alike.
+    Small images are enlarged by a whole factor. If a side of the sheet would exceed
+    `LARGEST_SHEET`, all tiles are reduced by one factor.
 
     Example:
         >>> plan = LayerPlan(name="a", channels=range(64), height=128, width=128, depth=3)
@@ -148,7 +148,7 @@ def layout_of(plan: LayerPlan) -> Layout:
     columns = _columns(plan.units, width, height, digits)
     layout = Layout(plan.units, columns, width, height, digits)
     while max(layout.width, layout.height) > LARGEST_SHEET and max(width, height) > 1:
-        # Gaps and labels do not shrink in proportion, hence the loop.
+        # A loop, because gaps and labels do not shrink in proportion.
         shrink = min(0.99, LARGEST_SHEET / max(layout.width, layout.height))
         width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
         layout = Layout(plan.units, columns, width, height, digits)
@@ -158,7 +158,7 @@ def layout_of(plan: LayerPlan) -> Layout:
 def _enlarged(width: int, height: int) -> tuple[int, int]:
     short, long = sorted((width, height))
     factor = max(1, min(math.ceil(_SMALLEST_TILE / short), 2 * _SMALLEST_TILE // long))
-    # An image of one row (a one-dimensional network) becomes a band, or it would not be seen.
+    # An image of one row becomes a band, because a single row of pixels is hardly visible.
     return (
         width * max(factor, math.ceil(_THINNEST_TILE / width)),
         height * max(factor, math.ceil(_THINNEST_TILE / height)),
@@ -166,7 +166,7 @@ def _enlarged(width: int, height: int) -> tuple[int, int]:
 
 
 def _columns(units: int, width: int, height: int, digits: int) -> int:
-    """Fewest empty places among the pleasant ratios, then the best ratio."""
+    """Columns with the fewest empty places among the accepted ratios, then the best ratio."""
     if units <= 4:
         return units
     layouts = [Layout(units, columns, width, height, digits) for columns in range(1, units + 1)]
@@ -176,7 +176,7 @@ def _columns(units: int, width: int, height: int, digits: int) -> int:
     else:  # few or very long tiles
         best = min(layouts, key=_distance)
     if max(best.width, best.height) > LARGEST_SHEET:
-        # It will have to be reduced; then the least reduction counts for more.
+        # Such a sheet will be reduced, so the least reduction matters more than the ratio.
         best = min(layouts, key=lambda grid: max(grid.width, grid.height))
     return best.columns
 

@@ -1,12 +1,11 @@
 """One writer per atlas folder, by a lock that dies with its process.
 
-The operating system releases the lock when the process ends, however it ends, so the
-file that carries it is never deleted and never stale.
+The operating system releases the lock when the process ends, however it ends. So the lock's
+file is never deleted and never stale.
 
-Room for several workers: today a run holds the lock exclusively. Workers on disjoint
-chunks would hold it shared (`flock(LOCK_SH)`), with one exclusive lock file per chunk
-range and one for finishing (manifest, sheets, page). The store needs no change: all
-columns of a layer share their chunk boundaries, so no file belongs to two workers.
+A run holds the lock exclusively. Several workers on disjoint pieces could hold it shared
+(`flock(LOCK_SH)`), with one exclusive lock file per range of pieces and one for finishing. The
+store would not change, because no file of the store belongs to two pieces.
 """
 
 from __future__ import annotations
@@ -17,20 +16,21 @@ from pathlib import Path
 
 from jaxviz.errors import AtlasError, AtlasLockedError
 
-# Windows locks bytes against reading too, so the locked byte lies beyond the text.
+LOCK_FILE = ".lock"
+# Windows also bars others from reading locked bytes, so the locked byte lies beyond the text.
 _LOCKED_BYTE = 1 << 30
 
 
 class FolderLock:
-    """An exclusive lock on a file, taken at once or refused at once.
+    """An exclusive lock on a file, which is taken or refused without waiting.
 
     Args:
-        file: The lock file; made if it is missing.
-        folder: The atlas as the user named it, for messages.
+        file: The lock's file. It is made if it does not exist.
+        folder: The atlas's folder as the user named it, for messages.
 
     Raises:
-        AtlasLockedError: If another process (or another writer in this one) holds it.
-        AtlasError: If the file cannot be made, or the file system has no locks.
+        AtlasLockedError: If another process, or another writer in this one, holds the lock.
+        AtlasError: If the file cannot be made, or the file system supports no locks.
     """
 
     def __init__(self, file: Path, folder: Path) -> None:
@@ -46,23 +46,23 @@ class FolderLock:
             who = f" (process {int(holder)})" if holder.strip().isdigit() else ""
             raise AtlasLockedError(
                 f"another run{who} is working on {str(folder)!r}",
-                hint="Wait for it to end, or give this run another folder.",
+                hint="Wait until that run ends, or choose another folder.",
             ) from error
         except OSError as error:
             os.close(self._descriptor)
             raise AtlasError(
                 f"cannot lock {str(folder)!r}: {error.strerror}",
-                hint="Its file system may have no locks; use a local folder.",
+                hint="The file system may not support locks. Choose a folder on a local disk.",
             ) from error
 
     def sign(self) -> None:
-        """Leave this process' number in the file, for the message that others get."""
+        """Write the process ID into the file, for the error message of other runs."""
         os.ftruncate(self._descriptor, 0)
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let others in."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 

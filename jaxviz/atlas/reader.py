@@ -1,4 +1,4 @@
-"""An atlas on disk, for programs to read."""
+"""Reads an atlas from disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxviz.atlas.columns import IMAGE, STATUS, VALUES
-from jaxviz.atlas.manifest import MANIFEST_FILE, LayerPlan, load_manifest
+from jaxviz.atlas.manifest import LayerPlan
+from jaxviz.atlas.manifest_file import MANIFEST_FILE, load_manifest
 from jaxviz.atlas.store import LayerStore
 from jaxviz.errors import AtlasError, LayerError, nearest
 
@@ -17,7 +18,11 @@ _BY_NAME = {column.name: column for column in VALUES}
 
 
 class AtlasLayer:
-    """One layer of an atlas. Arrays are read from disk each time they are asked for."""
+    """One layer of an atlas. Every access reads an array from disk.
+
+    Attributes:
+        plan: The layer's channels, picture size and other settings.
+    """
 
     def __init__(self, atlas: Path, plan: LayerPlan) -> None:
         self.plan = plan
@@ -39,21 +44,28 @@ class AtlasLayer:
 
     @property
     def images(self) -> np.ndarray:
-        """Every unit's image as shown, uint8 [unit, height, width, depth]."""
+        """The picture of each unit as shown, uint8 [unit, height, width, depth]."""
         return self.read_images()
 
     def read_images(self, units: range | None = None) -> np.ndarray:
-        """The images of a range of units; of all of them by default."""
+        """The pictures of a range of units, or of all units.
+
+        Args:
+            units: Positions in the layer's `channels`.
+
+        Returns:
+            uint8 [unit, height, width, depth].
+        """
         return self._store.read(IMAGE, units)
 
     @property
     def scores(self) -> np.ndarray:
-        """The objective on the final image, float32 [unit]; NaN where pending."""
+        """The objective on the final picture, float32 [unit]; NaN for pending units."""
         return self.values("score")
 
     @property
     def initial_scores(self) -> np.ndarray:
-        """The objective on the starting image, float32 [unit]; NaN where pending."""
+        """The objective on the starting picture, float32 [unit]; NaN for pending units."""
         return self.values("initial")
 
     @property
@@ -62,17 +74,29 @@ class AtlasLayer:
         return self._store.read(STATUS)
 
     def values(self, column: str) -> np.ndarray:
-        """A column of `columns.VALUES` by name, [unit]."""
+        """A number for each unit, [unit].
+
+        Args:
+            column: Name of a column, such as `gain` or `quantile`. `jaxviz.atlas.columns.VALUES`
+                declares them.
+
+        Raises:
+            AtlasError: If there is no such column, or its array is damaged.
+        """
+        if column not in _BY_NAME:
+            raise AtlasError(f"an atlas has no column {column!r}", hint=nearest(column, _BY_NAME))
         return self._store.read(_BY_NAME[column])
 
 
 class Atlas(Mapping[str, AtlasLayer]):
-    """An atlas on disk, its layers by name; reading needs no lock, also while it is being made.
+    """An atlas on disk: a mapping from layer names to layers.
+
+    Reading needs no lock, so an atlas can be read while it is made.
 
     Attributes:
-        path: Its folder.
-        manifest: What it holds and how it was made.
-        layers: The names of its layers, in order.
+        path: The atlas's folder.
+        manifest: The contents of the atlas and how it was made.
+        layers: The names of the layers, in order.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -95,7 +119,7 @@ class Atlas(Mapping[str, AtlasLayer]):
         """A layer by name.
 
         Raises:
-            LayerError: If the atlas has none of that name.
+            LayerError: If the atlas has no layer of that name.
         """
         if layer not in self._by_name:
             raise LayerError(
@@ -111,12 +135,26 @@ class Atlas(Mapping[str, AtlasLayer]):
 
 
 def open_atlas(path: str | os.PathLike[str]) -> Atlas:
-    """Open an atlas folder for reading.
+    """Open an atlas for reading.
 
     Args:
-        path: The folder, finished or not.
+        path: The atlas's folder. The atlas may be unfinished.
+
+    Returns:
+        A mapping from layer names to layers.
 
     Raises:
-        AtlasError: If it is missing, not an atlas, or damaged.
+        AtlasError: If the folder is missing, not an atlas, or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxviz.atlas import AtlasWriter
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> plan = LayerPlan(name="conv1", channels=(0, 1), height=4, width=4, depth=1)
+        >>> with AtlasWriter(folder.name, identity={}, record={}, layers=[plan]):
+        ...     pass
+        >>> open_atlas(folder.name)["conv1"]
+        AtlasLayer('conv1', 2 units of 4x4x1)
+        >>> folder.cleanup()
     """
     return Atlas(path)

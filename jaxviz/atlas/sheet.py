@@ -1,18 +1,19 @@
-"""The contact sheet of a layer: every unit's picture, numbered, in one image."""
+"""The contact sheet of a layer: one image with every unit's picture and number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxviz.atlas.columns import UnitStatus
 from jaxviz.atlas.layout import Box, Layout, layout_of
 from jaxviz.atlas.manifest import LayerPlan
 from jaxviz.imaging.screen import displayed
+from jaxviz.status import UnitStatus
 
-#: Their pictures are dimmed and hatched, because they are no result.
+#: Statuses whose pictures are dimmed and hatched, because such a picture is not a result.
 MARKED = frozenset([UnitStatus.DEAD, UnitStatus.FAILED])
 
 _BACKGROUND = "#14161a"
@@ -21,10 +22,18 @@ _FRAME = "#3a4048"
 _TITLE = "#f3f5f7"
 _NOTE = "#9aa3ad"
 _LABEL = "#c6ccd3"
-# How much of a picture is left under the mark of a dead or failed unit.
+# Weight of the picture, against the background, under the mark of a dead or failed unit.
 _DIMMED = 0.3
 _SMALLEST_WORD = 10
 _LONGEST_TITLE = 200
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Text in one colour."""
+
+    text: str
+    colour: str = _NOTE
 
 
 def draw_sheet(
@@ -32,14 +41,14 @@ def draw_sheet(
 ) -> Image.Image:
     """Draw the sheet of a layer.
 
-    Units that are dead or failed are dimmed and hatched, with the word across the tile
-    and the number in its colour; pending ones are empty frames. The sheet of a network
-    with grey input is a grey image.
+    Dead and failed units are dimmed and hatched. The status stands across the tile, and the
+    number has the status's colour. Pending units are empty frames. The sheet of a network with
+    grey input is a grey image.
 
     Args:
         plan: The layer.
-        read_images: Gives the images of a range of units, uint8
-            [unit, height, width, depth]; asked for one chunk at a time.
+        read_images: Returns the pictures of a range of units, uint8
+            [unit, height, width, depth]. It is called for one piece at a time.
         status: `UnitStatus` codes, [unit].
     """
     layout = layout_of(plan)
@@ -48,7 +57,7 @@ def draw_sheet(
     draw = ImageDraw.Draw(sheet)
     _header(draw, layout, plan, status)
     font = ImageFont.load_default(layout.label_size)
-    for units in plan.chunks():
+    for units in plan.pieces():
         if (status[units.start : units.stop] != UnitStatus.PENDING).any():
             pictures = displayed(read_images(units))
         for unit in units:
@@ -70,7 +79,7 @@ def _tile(picture: Image.Image, box: Box, state: UnitStatus) -> Image.Image:
     if state not in MARKED:
         return tile
     tile = Image.blend(Image.new(tile.mode, tile.size, _BACKGROUND), tile, _DIMMED)
-    # Dead and failed lean to opposite sides, for grey sheets and for every eye.
+    # Opposite slants tell dead from failed on grey sheets and without colour vision.
     rows, columns = np.indices((box.height, box.width))
     slant = columns + rows if state is UnitStatus.DEAD else columns - rows
     period = max(6, min(box.width, box.height) // 8)
@@ -111,37 +120,35 @@ def _header(draw: ImageDraw.ImageDraw, layout: Layout, plan: LayerPlan, status: 
     box = layout.header
     name = plan.name[:_LONGEST_TITLE]
     title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    _line(draw, box, box.top, layout.title_size, [(title, _TITLE)])
+    _line(draw, box, box.top, layout.title_size, [_Words(title, _TITLE)])
     _line(draw, box, box.top + 1.5 * layout.title_size, layout.note_size, _notes(plan, status))
 
 
-def _notes(plan: LayerPlan, status: np.ndarray) -> list[tuple[str, str]]:
-    # the font has no multiplication sign
-    notes = [(f"{plan.units} filter{'s' * (plan.units != 1)}", _NOTE)]
+def _notes(plan: LayerPlan, status: np.ndarray) -> list[_Words]:
+    notes = [_Words(f"{plan.units} filter{'s' * (plan.units != 1)}")]
     for state in UnitStatus:
         if count := np.count_nonzero(status == state):
-            notes.append((f"{count} {state.label}", state.colour))
-    notes.append((plan.size_text.replace("×", "by"), _NOTE))
+            notes.append(_Words(f"{count} {state.label}", state.colour))
+    notes.append(_Words(plan.size_text.replace("×", "by")))  # the font has no "×"
     if plan.height == 1 and plan.depth > 1:
-        notes.append((f"{plan.depth} channels", _NOTE))
+        notes.append(_Words(f"{plan.depth} channels"))
     elif plan.depth not in (1, 3):
-        notes.append((f"{plan.depth} input channels in false colour", _NOTE))
+        notes.append(_Words(f"{plan.depth} input channels in false colour"))
     if plan.preset:
-        notes.append((f"preset {plan.preset}", _NOTE))
-    return [part for note in notes for part in (("  ·  ", _NOTE), note)][1:]
+        notes.append(_Words(f"preset {plan.preset}"))
+    return [part for note in notes for part in (_Words("  ·  "), note)][1:]
 
 
-def _line(
-    draw: ImageDraw.ImageDraw, box: Box, top: float, size: int, parts: list[tuple[str, str]]
-) -> None:
-    """Write coloured parts on one line, smaller and in the end shortened where it is long."""
+def _line(draw: ImageDraw.ImageDraw, box: Box, top: float, size: int, parts: list[_Words]) -> None:
+    """Write words on one line. Long lines get a smaller font, then an ellipsis."""
     font = ImageFont.load_default(size)
-    length = sum(draw.textlength(text, font) for text, _ in parts)
+    length = sum(draw.textlength(part.text, font) for part in parts)
     if length > box.width and size > _SMALLEST_WORD:
         return _line(draw, box, top, max(_SMALLEST_WORD, int(size * box.width / length)), parts)
     left = float(box.left)
-    for text, colour in parts:
+    for part in parts:
+        text = part.text
         while text and left + draw.textlength(text, font) > box.right:
             text = text[:-2] + "…" if len(text) > 2 else ""
-        draw.text((left, top), text, colour, font)
+        draw.text((left, top), text, part.colour, font)
         left += draw.textlength(text, font)

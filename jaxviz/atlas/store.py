@@ -1,9 +1,8 @@
 """The arrays of one layer: a Zarr v3 group, written through TensorStore.
 
-Everything about an array follows from the layer's plan, so a missing piece of a
-half-made atlas is simply made again, and a piece that says something else is damage.
-TensorStore writes each chunk to a temporary file, syncs it and renames it, so a chunk
-is there whole or not at all.
+All array metadata follows from the layer's plan. A missing array of a half-made atlas is
+therefore made again, and an array with other metadata counts as damage. TensorStore writes each
+chunk to a temporary file, syncs it and renames it, so a chunk is on disk whole or not at all.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import JsonValue
 
 from jaxviz.atlas.columns import COLUMNS, STATUS, Column
 from jaxviz.atlas.files import RESUME_HINT, explained, write_whole
@@ -27,8 +27,8 @@ LAYERS_FOLDER = "layers"
 METADATA_FILE = "zarr.json"
 
 _DAMAGED_HINT = (
-    "If a chunk is damaged, delete its file and that of the same number under 'status', "
-    "and run the same command again: only its units are made anew."
+    "If the file of a chunk is damaged, delete it together with the file of that number under "
+    "'status'. The same command then makes those units again, and no others."
 )
 
 
@@ -37,7 +37,7 @@ class LayerStore:
 
     Args:
         atlas: The atlas's folder.
-        plan: What the layer holds.
+        plan: The contents of the layer.
     """
 
     def __init__(self, atlas: Path, plan: LayerPlan) -> None:
@@ -46,49 +46,57 @@ class LayerStore:
         self._arrays: dict[str, tensorstore.TensorStore] = {}
 
     def create(self) -> None:
-        """Make what is not there yet: the group and its arrays.
+        """Make the group and its arrays, if they are missing.
 
         Raises:
-            AtlasError: If the folder cannot be written, or something in it is damaged.
+            AtlasError: If the folder cannot be written or holds damaged metadata.
         """
-        attributes = {"layer": self.plan.name, "channels": list(self.plan.channels)}
-        make_group(self.folder, attributes)
+        make_group(self.folder, {"layer": self.plan.name, "channels": list(self.plan.channels)})
         for column in COLUMNS:
-            self._array(column, create=True)
+            self.open_array(column, create=True)
 
     def read(self, column: Column, units: range | None = None) -> np.ndarray:
-        """The values of a column, of all units or of a range of them.
+        """The values of a column, for all units or a range of them.
 
         Raises:
             AtlasError: If the array is missing or damaged.
         """
         units = range(self.plan.units) if units is None else units
-        array = self._array(column)
+        array = self.open_array(column)
         with explained(f"read the array {column.name!r} in", self.folder, hint=_DAMAGED_HINT):
             return np.asarray(array[units.start : units.stop].read().result())
 
     def commit(self, units: range, values: Mapping[str, np.ndarray]) -> None:
-        """Write one chunk of every column and, once that is on disk, its status.
+        """Write one piece of every column and, once that is on disk, its status.
 
         Args:
-            units: The units of one chunk of the plan.
-            values: An array per column, of the column's dtype and shape.
+            units: The units of a piece.
+            values: An array for each column, with the column's data type and shape.
 
         Raises:
-            AtlasError: If the disk is full or cannot be written; the units then stay pending.
+            AtlasError: If the disk is full or cannot be written. The units then stay pending.
         """
         with explained("write to", self.folder, hint=RESUME_HINT):
             writes = [
-                self._array(column)[units.start : units.stop].write(values[column.name])
+                self.open_array(column)[units.start : units.stop].write(values[column.name])
                 for column in COLUMNS
                 if column is not STATUS
             ]
             for write in writes:
                 write.result()
-            status = self._array(STATUS)
+            status = self.open_array(STATUS)
             status[units.start : units.stop].write(values[STATUS.name]).result()
 
-    def _array(self, column: Column, *, create: bool = False) -> tensorstore.TensorStore:
+    def open_array(self, column: Column, *, create: bool = False) -> tensorstore.TensorStore:
+        """The array of a column, opened once and then kept.
+
+        Args:
+            column: The column.
+            create: Whether to make the array if it is missing.
+
+        Raises:
+            AtlasError: If the array is missing, damaged, or not the one that was planned.
+        """
         if column.name not in self._arrays:
             import tensorstore
 
@@ -109,8 +117,16 @@ class LayerStore:
         return self._arrays[column.name]
 
 
-def make_group(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Make a Zarr group of a folder, or check that it is one."""
+def make_group(folder: Path, attributes: Mapping[str, object]) -> None:
+    """Make a folder a Zarr group, or check that it is one.
+
+    Args:
+        folder: The group's folder. It is made, with its parents, if it does not exist.
+        attributes: JSON values that are stored with a new group.
+
+    Raises:
+        AtlasError: If the folder cannot be written, or its metadata is damaged.
+    """
     file = folder / METADATA_FILE
     group = {"zarr_format": 3, "node_type": "group"}
     with explained("write", file, hint=RESUME_HINT):
@@ -126,29 +142,28 @@ def make_group(folder: Path, attributes: Mapping[str, Any]) -> None:
     if not sound:
         raise AtlasError(
             f"{str(file)!r} is damaged: it does not describe a Zarr v3 group",
-            hint="Delete that file and run the same command again: it is made anew.",
+            hint="Delete the file and run the same command again, which writes a new one.",
         )
 
 
-def _shape(column: Column, plan: LayerPlan) -> dict[str, Any]:
-    """What an array must be, whoever made it."""
-    trailing = [getattr(plan, axis) for axis in column.axes]
+def _shape(column: Column, plan: LayerPlan) -> dict[str, JsonValue]:
+    """The metadata that an array must have, whoever made it."""
     return {
-        "shape": [plan.units, *trailing],
+        "shape": list(plan.shape_of(column, plan.units)),
         "data_type": column.dtype,
         "chunk_grid": {
             "name": "regular",
-            "configuration": {"chunk_shape": [plan.chunk, *trailing]},
+            "configuration": {"chunk_shape": list(plan.shape_of(column, plan.piece_units))},
         },
         "fill_value": column.fill,
         "dimension_names": ["unit", *column.axes],
     }
 
 
-def _storage(column: Column) -> dict[str, Any]:
-    """How a new array is packed. The checksum finds a damaged chunk when it is read."""
-    layout: dict[str, Any] = {"name": "bytes"}
+def _storage(column: Column) -> dict[str, JsonValue]:
+    """How a new array is packed. Reading checks the checksum, which finds damaged chunks."""
+    layout: dict[str, JsonValue] = {"name": "bytes"}
     if column.dtype != "uint8":
         layout["configuration"] = {"endian": "little"}
-    zstd = {"name": "zstd", "configuration": {"level": 3}}
+    zstd: dict[str, JsonValue] = {"name": "zstd", "configuration": {"level": 3}}
     return {"codecs": [layout, zstd, {"name": "crc32c"}]}

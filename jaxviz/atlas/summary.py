@@ -1,49 +1,28 @@
-"""What became of a layer's units, in a few numbers."""
+"""Summarises a layer's units in a few numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import JsonValue
 
 from jaxviz._util.text import table_lines
-from jaxviz.atlas.columns import STATUS, VALUES, UnitStatus
-from jaxviz.status import Reason
+from jaxviz.atlas.columns import STATUS, VALUES
+from jaxviz.atlas.manifest import LayerRecord, Spread
+from jaxviz.status import Reason, UnitStatus
 
-if TYPE_CHECKING:
-    from jaxviz.atlas.manifest import LayerRecord
-
-#: Columns that are summarised: those that measure pictures.
+#: The columns that are summarised.
 MEASURES = tuple(column for column in VALUES if column.measure)
 _ALIVE = (UnitStatus.DONE, UnitStatus.RESCUED)
-_TENTHS = (10, 50, 90)
-
-
-class Spread(BaseModel):
-    """How a measure is spread over a layer's living units.
-
-    Attributes:
-        units: How many have it.
-        low: A tenth of them have less.
-        median: Half of them have less.
-        high: A tenth of them have more.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    units: int
-    low: float
-    median: float
-    high: float
+_PERCENTILES = (10, 50, 90)
 
 
 def spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:
-    """The spread of every measure over the units that are done or rescued.
+    """The distribution of every measure over the units that are done or rescued.
 
     Args:
-        values: By column name, [unit]; with the status.
+        values: The status and the measures, [unit], by column name.
 
     Example:
         >>> status, score = np.array([1, 1, 2, 4]), np.array([3.0, 1.0, 0.0, 2.0])
@@ -57,13 +36,13 @@ def spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:
         known = known[alive] if len(known) else known
         known = known[np.isfinite(known)].astype(np.float64)
         if len(known):
-            low, median, high = (float(f"{x:.6g}") for x in np.percentile(known, _TENTHS))
+            low, median, high = (float(f"{x:.6g}") for x in np.percentile(known, _PERCENTILES))
             found[column.name] = Spread(units=len(known), low=low, median=median, high=high)
     return found
 
 
 def reasons(values: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """How many units are dead or rescued for which reason, by the reason's name.
+    """Number of dead or rescued units, by the reason's name.
 
     Example:
         >>> reasons({"reason": np.array([0, 11, 11, 2])})
@@ -74,23 +53,27 @@ def reasons(values: Mapping[str, np.ndarray]) -> dict[str, int]:
     return {reason.name.lower(): count for reason, count in counts.items() if count}
 
 
-def summary_rows(layers: Sequence[LayerRecord]) -> list[dict[str, Any]]:
-    """One row for each layer: units by status, reasons, the spread of every measure, seconds."""
-    return [
-        {
-            "layer": entry.plan.name,
-            "units": entry.plan.units,
-            **entry.counts,
-            "reasons": entry.reasons,
-            "measures": {name: spread.model_dump() for name, spread in entry.measures.items()},
-            "seconds": round(entry.seconds, 1),
-        }
-        for entry in layers
-    ]
+def summary_rows(layers: Sequence[LayerRecord]) -> list[dict[str, JsonValue]]:
+    """A JSON object for each layer.
+
+    Its keys are `layer`, `units`, every status, `reasons`, `measures` and `seconds`.
+    """
+    return [_row(entry) for entry in layers]
+
+
+def _row(entry: LayerRecord) -> dict[str, JsonValue]:
+    return {
+        "layer": entry.plan.name,
+        "units": entry.plan.units,
+        **entry.counts,
+        "reasons": dict(entry.reasons),
+        "measures": {name: spread.model_dump() for name, spread in entry.measures.items()},
+        "seconds": round(entry.seconds, 1),
+    }
 
 
 def summary_table(layers: Sequence[LayerRecord]) -> str:
-    """The same for people: of each measure the median."""
+    """A table for people: a line for each layer, with the median of every measure."""
     measured = [c for c in MEASURES if any(c.name in entry.measures for entry in layers)]
     counted = [s for s in UnitStatus if any(entry.counts.get(s.label) for entry in layers)]
     lines = [["layer", "units", *(s.label for s in counted), *(c.title for c in measured), "time"]]

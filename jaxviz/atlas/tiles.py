@@ -1,9 +1,8 @@
-"""The pictures of the page: every unit's image, several to a file, without labels.
+"""The pictures of the page: every unit's tile, several to a file, without labels.
 
-Strips of tiles one below the other, so that a browser fetches and decodes a few files
-instead of a thousand, and only those in view. Larger tiles are JPEG with full colour
-resolution, at about a quarter of the size; the exact pixels are in the store and, where
-it is not reduced, on the sheet.
+A file is a strip of tiles one below the other. The browser therefore loads a few files instead
+of a thousand, and only those in view. Larger tiles are JPEG with full colour resolution, at
+about a quarter of the store's size. The store holds the exact pixels.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from jaxviz.imaging.screen import displayed
 
 TILES_FOLDER = "tiles"
 _MOST_TILES = 32
-# JPEG ends at 65535 pixels, and browsers refuse or reduce images well before.
+# JPEG allows 65535 pixels, but browsers refuse or reduce much smaller images.
 _LONGEST_STRIP = 16000
-# The blocks of a JPEG would show where small images are enlarged.
-_LARGEST_EXACT = 48
+#: Largest side of tiles that are PNG. The blocks of a JPEG would show in enlarged small images.
+LARGEST_EXACT = 48
 _QUALITY = 92
 
 
 def strips_of(plan: LayerPlan) -> Strips:
-    """How the tiles of a layer are packed; the last strip may hold fewer.
+    """How the tiles of a layer are packed. The last strip may hold fewer tiles.
 
     Example:
         >>> strips_of(LayerPlan(name="a", channels=range(64), height=128, width=128, depth=3))
         Strips(tiles=32, suffix='jpg')
     """
     height, width = plan.tile_size
-    exact = max(height, width) <= _LARGEST_EXACT
+    exact = max(height, width) <= LARGEST_EXACT
     return Strips(
         tiles=max(1, min(_MOST_TILES, _LONGEST_STRIP // height)),
         suffix="png" if exact else "jpg",
@@ -46,20 +45,20 @@ def strips_of(plan: LayerPlan) -> Strips:
 def write_strips(
     atlas: Path, plan: LayerPlan, read_images: Callable[[range], np.ndarray]
 ) -> Strips:
-    """Write the strips of a layer, `tiles/KEY/0.jpg` and so on.
+    """Write the strips of a layer: `tiles/KEY/0.jpg` and so on.
 
     Args:
         atlas: The atlas's folder.
         plan: The layer.
-        read_images: Gives the images of a range of units, uint8
+        read_images: Returns the pictures of a range of units, uint8
             [unit, height, width, depth].
 
     Returns:
-        How they are packed, for the manifest: an atlas may be continued by a version of
-        jaxviz that packs otherwise.
+        How the tiles are packed. The manifest records it, because another version of jaxviz may
+        pack otherwise and continue the atlas.
 
     Raises:
-        OSError: As the file system gives it.
+        OSError: If the file system refuses.
     """
     folder = atlas / TILES_FOLDER / plan.key
     folder.mkdir(parents=True, exist_ok=True)

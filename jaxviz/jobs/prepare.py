@@ -137,7 +137,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
         height=height,
         width=width,
         depth=depth,
-        chunk=_piece(setup, len(channels) * replicates, chunk * lanes * replicates),
+        piece_units=_piece(setup, len(channels) * replicates, chunk * lanes * replicates),
         compute=execution.changed(chunk=chunk),
         preset=setup.preset.name + (f", {setup.preset.objective}" if recipe.objective else ""),
     )

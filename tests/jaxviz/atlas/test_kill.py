@@ -121,7 +121,9 @@ def test_stopped_before_any_file(tmp_path, stop, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", counted(Path.replace))
         patch.setattr(
-            jaxviz.atlas.store.LayerStore, "_array", counted(jaxviz.atlas.store.LayerStore._array)
+            jaxviz.atlas.store.LayerStore,
+            "open_array",
+            counted(jaxviz.atlas.store.LayerStore.open_array),
         )
         with pytest.raises(Killed):
             make(tmp_path / "a", LAYERS)

@@ -163,7 +163,7 @@ def test_strips_packed_otherwise_before_are_found_by_the_page(tmp_path, monkeypa
     with AtlasWriter(tmp_path / "a", identity={}, record={}, layers=[plan(), plan("b")]) as atlas:
         atlas.write("conv1", range(4), **rendered(plan(), range(4)))
         atlas.finish("conv1")
-    monkeypatch.setattr("jaxviz.atlas.tiles._LARGEST_EXACT", 0)
+    monkeypatch.setattr("jaxviz.atlas.tiles.LARGEST_EXACT", 0)
     with AtlasWriter(tmp_path / "a", identity={}, record={}, layers=[plan(), plan("b")]) as atlas:
         atlas.write("b", range(4), **rendered(plan("b"), range(4)))
         atlas.finish("b")

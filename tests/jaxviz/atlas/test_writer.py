@@ -96,11 +96,11 @@ def test_pending_units_read_as_pending(tmp_path):
 
 @settings(deadline=None)
 @given(units=st.integers(1, 300), chunk=st.integers(1, 400))
-def test_chunks_are_a_partition(units, chunk):
+def test_pieces_are_a_partition(units, chunk):
     layer = plan(units=units, chunk=chunk)
-    assert [unit for part in layer.chunks() for unit in part] == list(range(units))
-    assert all(len(part) == chunk for part in layer.chunks()[:-1])
-    assert 1 <= len(layer.chunks()[-1]) <= chunk
+    assert [unit for part in layer.pieces() for unit in part] == list(range(units))
+    assert all(len(part) == chunk for part in layer.pieces()[:-1])
+    assert 1 <= len(layer.pieces()[-1]) <= chunk
 
 
 def test_resume_does_only_what_is_missing(tmp_path):
@@ -126,7 +126,7 @@ def test_resume_keeps_the_first_runs_chunks_and_settings(tmp_path):
     ):
         pass
     with writer(tmp_path / "a", [plan(chunk=5, compute=Execution(chunk=16))]) as atlas:
-        assert atlas.layers[0].chunk == 4
+        assert atlas.layers[0].piece_units == 4
         kept = Execution(chunk=8, implementations={"conv1": "patches"})
         assert atlas.layers[0].compute == kept
 
@@ -240,7 +240,7 @@ def test_an_atlas_is_readable_while_it_is_made(tmp_path):
 
 def test_status_is_committed_last(tmp_path, monkeypatch):
     """When the status cannot be written, the units stay pending though their images are there."""
-    real = LayerStore._array
+    real = LayerStore.open_array
 
     def broken(self, column, **more):
         if column.name == "status" and not more:
@@ -248,7 +248,7 @@ def test_status_is_committed_last(tmp_path, monkeypatch):
         return real(self, column, **more)
 
     with writer(tmp_path / "a") as atlas:
-        monkeypatch.setattr(LayerStore, "_array", broken)
+        monkeypatch.setattr(LayerStore, "open_array", broken)
         with pytest.raises(AtlasError, match="No space left"):
             atlas.write("conv1", range(4), **rendered(plan(), range(4)))
         monkeypatch.undo()
@@ -259,7 +259,7 @@ def test_status_is_committed_last(tmp_path, monkeypatch):
 
 
 def test_no_status_where_a_column_failed(tmp_path, monkeypatch):
-    real = LayerStore._array
+    real = LayerStore.open_array
 
     def broken(self, column, **more):
         if column.name == "initial" and not more:
@@ -267,7 +267,7 @@ def test_no_status_where_a_column_failed(tmp_path, monkeypatch):
         return real(self, column, **more)
 
     with writer(tmp_path / "a") as atlas:
-        monkeypatch.setattr(LayerStore, "_array", broken)
+        monkeypatch.setattr(LayerStore, "open_array", broken)
         with pytest.raises(AtlasError, match="No space left"):
             atlas.write("conv1", range(4), **rendered(plan(), range(4)))
         monkeypatch.undo()
@@ -423,3 +423,13 @@ def test_importing_the_atlas_does_not_load_tensorstore_or_jax():
     script = "import sys, jaxviz.atlas; print({'tensorstore', 'jax'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout == "set()\n"
+
+
+def test_old_names_of_a_plan_still_work():
+    layer = LayerPlan(name="a", channels=range(5), height=1, width=1, depth=1, chunk=3)
+    assert layer.piece_units == 3
+    assert layer.model_dump()["chunk"] == 3
+    with pytest.warns(DeprecationWarning, match="piece_units"):
+        assert layer.chunk == 3
+    with pytest.warns(DeprecationWarning, match="pieces"):
+        assert layer.chunks() == layer.pieces()

@@ -59,7 +59,7 @@ def test_in_how_many_pieces_a_layer_is_made_changes_nothing(recipe, tmp_path, mo
     make_atlas(recipe.model_copy(update={"output": pieces}))
     assert_same(whole, contents(pieces))
     sizes = [
-        [layer.plan.chunk for layer in jaxviz.open_atlas(path).manifest.layers]
+        [layer.plan.piece_units for layer in jaxviz.open_atlas(path).manifest.layers]
         for path in (recipe.output, pieces)
     ]
     lanes = run.prepare(recipe).renderers[0].execution.lanes
