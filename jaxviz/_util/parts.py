@@ -27,8 +27,8 @@ def modules_of(package: str, *, besides: Collection[str] = ()) -> list[ModuleTyp
         The modules in alphabetical order.
 
     Example:
-        >>> [module.__name__ for module in modules_of("jaxviz.spec", besides=("op",))][:2]
-        ['jaxviz.spec.conv', 'jaxviz.spec.einsum']
+        >>> [module.__name__ for module in modules_of("jaxviz.spec.ops")][:2]
+        ['jaxviz.spec.ops.conv', 'jaxviz.spec.ops.einsum']
     """
     home = importlib.import_module(package)
     names = sorted(module.name for module in pkgutil.iter_modules(home.__path__))

@@ -79,7 +79,7 @@ def _named(spec: ModelSpec, nodes: dict[str, Node], patterns: Sequence[str]) -> 
         # A glob takes the convolutions among what it matches; a name must be one.
         names = [n for n in dict.fromkeys(names) if n in nodes or n in patterns]
     problems = [f"{n}: {spec.node(n).op.op}" for n in names if n not in nodes]
-    flat = {n: len(nodes[n].op.window) for n in names if n in nodes}  # type: ignore[union-attr]
+    flat = {n: len(nodes[n].op.window) for n in names if n in nodes}  # type: ignore[attr-defined]
     problems += [f"{n}: a convolution over {axes} axes" for n, axes in flat.items() if axes > 2]
     if problems or not names:
         raise LayerError(

@@ -140,9 +140,9 @@ def pooling_layers(spec: ModelSpec, patterns: Sequence[str] = (), most: int = 6)
     else:
         names = spec.layer_names
     pools = [n for n in names if isinstance(spec.node(n).op, Pool)]
-    pools = [n for n in pools if len(spec.node(n).op.window) == 2]  # type: ignore[union-attr]
+    pools = [n for n in pools if len(spec.node(n).op.window) == 2]  # type: ignore[attr-defined]
     if not patterns:  # windows of one cell change nothing, and nobody asked to see it
-        pools = [n for n in pools if max(spec.node(n).op.window) > 1]  # type: ignore[union-attr]
+        pools = [n for n in pools if max(spec.node(n).op.window) > 1]  # type: ignore[attr-defined]
     if patterns and len(pools) < len(names):
         wrong = [f"{n}: {spec.node(n).op.op}" for n in names if n not in pools]
         raise LayerError("these layers do not pool over height and width", details=wrong)

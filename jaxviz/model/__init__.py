@@ -1,4 +1,4 @@
-"""The network: runs a spec's graph to any of its layers; `Model` is the Flax module of it."""
+"""The network: runs a spec's graph to any of its layers, as a function or a Flax module."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ __all__ = ["Model", "node_weights", "run"]
 def __getattr__(name: str) -> Any:
     if name != "Model":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Flax takes 0.4 s to import, and an atlas never needs it
+    # Flax takes 0.4 s to import, and an atlas never needs Flax.
     from jaxviz.model.module import Model
 
     return Model

@@ -23,16 +23,16 @@ def run(
     taps: Sequence[str],
     implementations: Mapping[str, str] | None = None,
 ) -> dict[str, jax.Array]:
-    """The results of the named nodes; nothing is computed that they do not need.
+    """Compute the named nodes, and nothing that they do not need.
 
     Args:
         spec: The architecture.
         params: Weights by layer and name.
-        images: Input tensors [batch, …, channels] by input name. Where they are bfloat16, and
-            so are the kernels, every result is.
+        images: Input tensors [batch, …, channels] by input name. If they and the kernels are
+            bfloat16, every result is.
         taps: Names of nodes or inputs.
-        implementations: Implementation of each node, by node name, and by `branches_key` what
-            of its branches is kept in memory (`jaxviz.model.dispatch`).
+        implementations: From `jaxviz.model.dispatch.choose_implementations`; `direct` for nodes
+            that are not in it.
 
     Returns:
         {name: activations [batch, …, channels]}.
@@ -52,21 +52,21 @@ def run(
 
 
 def as_narrow_as(before: jax.Array, result: jax.Array) -> jax.Array:
-    """A result in bfloat16 where its input was: some weights and constants are wider."""
+    """A result, rounded to bfloat16 if its input was bfloat16; some weights are wider."""
     return result.astype(before.dtype) if before.dtype == jnp.bfloat16 else result
 
 
 def node_weights(node: Node, params: Params) -> dict[str, jax.Array]:
-    """The weights of one node, by role, and those derived from them for its implementation."""
+    """The weights of one node by role, with those derived for its implementation."""
     weights = {role: params[node.layer][name] for role, name in node.weights.items()}
     return {**weights, **params.get(derived_key(node), {})}
 
 
 def branches_key(name: str) -> str:
-    """Key, no node's name, under which `implementations` says what of a node's branches is kept."""
+    """Key in `implementations` for what is kept in memory of a node that several nodes read."""
     return f"{name}\0branches"
 
 
 def derived_key(node: Node) -> str:
-    """Under what name, which no layer has, the derived weights of a node are kept."""
+    """Key in the weights, which no layer has as a name, for the derived weights of a node."""
     return f"{node.name}\0derived"

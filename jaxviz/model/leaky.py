@@ -1,8 +1,7 @@
 """Activation functions that let gradients through where they are flat.
 
-The values are exact. Only the gradient differs: where a ReLU is closed (or a bounded one
-saturated) it passes on as if there were no activation, which shows a unit that fires
-nowhere the way to where it does.
+Values are exact; only the gradient differs. Where a ReLU is closed, or a bounded one saturated,
+a share of the identity's gradient passes. So a unit that fires nowhere still finds a way to fire.
 """
 
 from __future__ import annotations
@@ -12,23 +11,32 @@ from collections.abc import Mapping
 import jax
 
 from jaxviz.model.graph import Params, derived_key
+from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.elementwise import activation
-from jaxviz.model.ops.pool import SLICES
-from jaxviz.model.ops.registry import DIRECT, LOWEST, MOVED, MOVED_DIRECT, implements
+from jaxviz.model.ops.registry import (
+    DIRECT,
+    LOWEST,
+    MOVED,
+    MOVED_DIRECT,
+    Weights,
+    implemented,
+    implements,
+)
 from jaxviz.spec import Activation, ModelSpec
 
 LEAKY = "leaky"
 _LEAK = "leak"
-# of a pooling that does a ReLU's work, and of what is around the map: what leaves it to the ReLU
+# Implementations of a pooling that takes over a ReLU, and of the padding before that pooling;
+# each with the one that leaves the work to the ReLU.
 _ALONE = {MOVED: SLICES, MOVED_DIRECT: DIRECT, LOWEST: DIRECT}
 _FLAT = frozenset({"relu", "hard_tanh", "hard_sigmoid", "hard_sigmoid_keras2", "threshold"})
 
 
 @implements(Activation, LEAKY)
-def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """The activation; where it is flat, a share of the identity's gradient passes.
+def leaky(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
+    """An activation that passes a share of the identity's gradient where the activation is flat.
 
-    The share is the weight `leak`, which `with_leak` adds; nothing passes without it.
+    The share is the weight `leak`, which `with_leak` adds; without that weight nothing passes.
     """
     y = activation(op, weights, x)
     if op.function not in _FLAT or _LEAK not in weights:
@@ -38,8 +46,8 @@ def leaky(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax
 
 
 def leaky_implementations(spec: ModelSpec, implementations: Mapping[str, str]) -> dict[str, str]:
-    """The same implementations with every activation leaky."""
-    names = (node.name for node in spec.nodes if isinstance(node.op, Activation))
+    """Implementations like the given ones, but with every activation leaky."""
+    names = (node.name for node in spec.nodes if implemented(node.op, LEAKY))
     pools = {
         name: _ALONE[implementation]
         for name, implementation in implementations.items()
@@ -49,8 +57,14 @@ def leaky_implementations(spec: ModelSpec, implementations: Mapping[str, str]) -
 
 
 def with_leak(spec: ModelSpec, params: Params, leak: jax.Array) -> Params:
-    """Weights with the share of the gradient that leaky activations let through, a scalar."""
-    # one number for all channels; with an axis, so that one channel can be asked for
+    """Weights with the share of the gradient that passes leaky activations.
+
+    Args:
+        spec: The architecture.
+        params: Weights by layer and name.
+        leak: The share, a scalar from 0 to 1.
+    """
+    # One number for all channels, with an axis that one channel can be taken of.
     share = {_LEAK: leak[None]}
-    nodes = (node for node in spec.nodes if isinstance(node.op, Activation))
+    nodes = (node for node in spec.nodes if implemented(node.op, LEAKY))
     return {**params, **{derived_key(node): share for node in nodes}}

@@ -1,4 +1,4 @@
-"""A converted model as a Flax NNX module; making pictures needs only what is in `graph`."""
+"""A converted model as a Flax NNX module; `graph` runs the same model without Flax."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from flax import nnx
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 from jaxviz.model.graph import run
-from jaxviz.spec import BatchNorm
 
 
 class Model(nnx.Module):
@@ -35,8 +34,7 @@ class Model(nnx.Module):
         statistics = {
             (node.layer, node.weights[role])
             for node in bundle.spec.nodes
-            if isinstance(node.op, BatchNorm)
-            for role in ("mean", "variance")
+            for role in node.op.statistics
         }
         self.params = nnx.data(
             {
@@ -62,7 +60,7 @@ class Model(nnx.Module):
 
         Returns:
             The output (a tuple of them where the model has several), or with taps a pair of
-            that and {name: activations [batch, …, channels]}.
+            the output and {name: activations [batch, …, channels]}.
 
         Raises:
             LayerError: If a tap does not exist.
@@ -107,7 +105,10 @@ class Model(nnx.Module):
         tensors = {}
         for source in self.spec.inputs:
             if source.name not in images:
-                raise ImageSizeError(f"model {self.spec.name!r} needs the input {source.name!r}")
+                raise ImageSizeError(
+                    f"model {self.spec.name!r} needs the input {source.name!r}, "
+                    f"found {sorted(images)}"
+                )
             tensor = jnp.asarray(images[source.name], jnp.float32)
             if tensor.ndim != len(source.shape) + 1 or tensor.shape[-1] != source.shape[-1]:
                 expected = ("batch", *source.shape)

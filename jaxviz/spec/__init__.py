@@ -1,11 +1,18 @@
-"""Architectures as data: a closed set of operations, JSON in and out, no computation.
+"""Architectures as data: a closed set of operations, JSON in and out, no computation."""
 
-One file a family of operations; `model.py` puts them together.
-"""
-
-from jaxviz.spec.conv import Conv, ConvTranspose, Dense, DepthwiseConv
-from jaxviz.spec.einsum import Einsum, EinsumDense, einsum_shape
-from jaxviz.spec.elementwise import (
+from jaxviz.spec.model import (
+    CONVOLUTIONS,
+    AnyOp,
+    InputRange,
+    InputSpec,
+    ModelSpec,
+    Node,
+    Source,
+)
+from jaxviz.spec.op import Op, Padding, Shape
+from jaxviz.spec.ops.conv import Conv, ConvTranspose, Dense, DepthwiseConv
+from jaxviz.spec.ops.einsum import Einsum, EinsumDense, einsum_shape
+from jaxviz.spec.ops.elementwise import (
     ACTIVATIONS,
     Activation,
     Affine,
@@ -16,7 +23,7 @@ from jaxviz.spec.elementwise import (
     PRelu,
     Scale,
 )
-from jaxviz.spec.layout import (
+from jaxviz.spec.ops.layout import (
     Concatenate,
     Crop,
     Expand,
@@ -30,18 +37,8 @@ from jaxviz.spec.layout import (
     Squeeze,
     Upsample,
 )
-from jaxviz.spec.model import (
-    CONVOLUTIONS,
-    AnyOp,
-    InputRange,
-    InputSpec,
-    ModelSpec,
-    Node,
-    Source,
-)
-from jaxviz.spec.norm import GroupNorm, LayerNorm, Reduce, UnitNorm
-from jaxviz.spec.op import Op, Padding, Shape
-from jaxviz.spec.pool import GlobalPool, Pool
+from jaxviz.spec.ops.norm import GroupNorm, LayerNorm, Reduce, UnitNorm
+from jaxviz.spec.ops.pool import GlobalPool, Pool
 
 __all__ = [
     "ACTIVATIONS", "CONVOLUTIONS", "Activation", "Affine", "AnyOp", "BatchNorm", "Concatenate",

@@ -1,56 +1,25 @@
-"""A model's architecture as data: named nodes in order, each an operation on earlier ones."""
+"""A model's architecture as data: named nodes in order, each an operation on earlier nodes."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from jaxviz.errors import ImageSizeError, LayerError, SpecError, nearest
-from jaxviz.spec.conv import Conv, ConvTranspose, Dense, DepthwiseConv
-from jaxviz.spec.einsum import Einsum, EinsumDense
-from jaxviz.spec.elementwise import (
-    Activation,
-    Affine,
-    BatchNorm,
-    Identity,
-    Math,
-    Merge,
-    PRelu,
-    Scale,
-)
-from jaxviz.spec.layout import (
-    Concatenate,
-    Crop,
-    Expand,
-    Flatten,
-    Pad,
-    Permute,
-    RepeatVector,
-    Reshape,
-    Resize,
-    Slice,
-    Squeeze,
-    Upsample,
-)
-from jaxviz.spec.norm import GroupNorm, LayerNorm, Reduce, UnitNorm
-from jaxviz.spec.op import Shape
-from jaxviz.spec.pool import GlobalPool, Pool
+from jaxviz.spec.op import Op, Shape
+from jaxviz.spec.ops import OPS
 
-AnyOp = Annotated[
-    Conv | ConvTranspose | DepthwiseConv | Dense
-    | Pool | GlobalPool
-    | Activation | PRelu | BatchNorm | Affine | Scale | Math | Merge | Identity
-    | LayerNorm | GroupNorm | UnitNorm | Reduce | EinsumDense | Einsum
-    | Pad | Crop | Upsample | Resize | Slice | Expand | Squeeze | Concatenate
-    | Reshape | Flatten | Permute | RepeatVector,
-    Field(discriminator="op"),
-]  # fmt: skip
-#: Operations with a sliding kernel: what an atlas is made of unless layers are named.
-CONVOLUTIONS = (Conv, ConvTranspose, DepthwiseConv)
+if TYPE_CHECKING:
+    AnyOp = Op
+else:
+    #: Any operation; its field `op` says which.
+    AnyOp = Annotated[Union[OPS], Field(discriminator="op")]  # noqa: UP007 (made of a tuple)
+#: Operations with a sliding kernel; an atlas shows their layers unless told otherwise.
+CONVOLUTIONS: tuple[type[Op], ...] = tuple(op for op in OPS if op.convolution)
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -59,14 +28,15 @@ class Node(BaseModel):
     """One named step of a model.
 
     Attributes:
-        name: What the step's result is called: `conv1`, `conv1/pre_activation`, `outer/conv1`,
-            or `conv1@1` for the second call of a shared layer.
-        op: What is computed.
+        name: Name of the step's result: `conv1`, `conv1/pre_activation`, `outer/conv1`, or
+            `conv1@1` for the second call of a shared layer.
+        op: The operation.
         inputs: Names of earlier nodes or of model inputs.
-        layer: The Keras layer that the node came from (with its nesting); holds the weights.
-        stage: What of the layer this is: empty for its output, else `pre_activation`,
-            `depthwise`, …; then `name` is the output's name, a slash, and the stage.
-        weights: For each role of the operation the name of the array within the layer.
+        layer: The Keras layer that the node came from, with its nesting; the layer holds the
+            weights.
+        stage: The stage of the layer: empty for its output, otherwise `pre_activation`,
+            `depthwise`, …. Then `name` is the output's name, a slash, and the stage.
+        weights: The name of the array within the layer, for each role of the operation.
     """
 
     model_config = _STRICT
@@ -79,16 +49,16 @@ class Node(BaseModel):
 
     @property
     def output_name(self) -> str:
-        """Name of the layer output that this node is a stage of (its own, if it is the output)."""
+        """Name of the layer output that this node is a stage of; its own name for an output."""
         return self.name.removesuffix(f"/{self.stage}") if self.stage else self.name
 
 
 class InputRange(BaseModel):
-    """The values that a network was trained on, in the units of its input.
+    """The range of values that a network was trained on, in the units of its input.
 
-    No model file states this, and nothing fails when it is wrong: pictures only come
-    out grey or garish. `low` and `high` are what black and white are to the network,
-    one number or one per channel in the network's own channel order.
+    No model file states the range, and a wrong range raises no error: pictures only turn out grey
+    or garish. `low` and `high` are the network's black and white, one number or one per channel in
+    the network's own channel order.
 
     Example:
         >>> InputRange(low=(-1.0,), high=(1.0,)).span
@@ -98,14 +68,16 @@ class InputRange(BaseModel):
     model_config = _STRICT
     low: Annotated[tuple[float, ...], Field(min_length=1)]
     high: Annotated[tuple[float, ...], Field(min_length=1)]
-    #: `bgr` where the network reads colours in the order that Caffe used.
+    #: `bgr` if the network reads colours in Caffe's order.
     order: Literal["rgb", "bgr"] = "rgb"
 
     @model_validator(mode="after")
     def _ordered(self) -> InputRange:
         pairs = list(zip(self.low, self.high, strict=False))
         if len(self.low) != len(self.high) or any(lo >= hi for lo, hi in pairs):
-            raise ValueError(f"a range needs low < high, found {self.low} to {self.high}")
+            raise ValueError(
+                f"found the range {self.low} to {self.high}, expected low < high in each channel"
+            )
         return self
 
     @property
@@ -115,7 +87,7 @@ class InputRange(BaseModel):
 
 
 class InputSpec(BaseModel):
-    """A model input: name and shape without batch, channels last; None where any size goes."""
+    """A model input: name and shape without batch, channels last; None for an open size."""
 
     model_config = _STRICT
     name: str
@@ -123,7 +95,7 @@ class InputSpec(BaseModel):
 
 
 class Source(BaseModel):
-    """Where a model came from: what, never who or where."""
+    """The file and framework that a model came from, without person, host or folder."""
 
     model_config = _STRICT
     #: Base name of the file, without any folder.
@@ -134,9 +106,10 @@ class Source(BaseModel):
 
 
 class ModelSpec(BaseModel):
-    """A whole architecture; checked for order, names and references when it is made.
+    """A whole architecture; order, names and references are checked on construction.
 
     Example:
+        >>> from jaxviz.spec import Conv
         >>> spec = ModelSpec(
         ...     name="tiny",
         ...     inputs=(InputSpec(name="image", shape=(8, 8, 1)),),
@@ -163,7 +136,7 @@ class ModelSpec(BaseModel):
     nodes: tuple[Node, ...]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
     range: InputRange | None = None
-    #: Names of the classes in the order of the output, where they are known.
+    #: Names of the classes in the order of the output, if they are known.
     labels: tuple[str, ...] = ()
     source: Source = Source()
 
@@ -171,10 +144,12 @@ class ModelSpec(BaseModel):
     def _consistent(self) -> ModelSpec:
         seen = {i.name for i in self.inputs}
         if len(seen) != len(self.inputs):
-            raise ValueError("two inputs have the same name")
+            raise ValueError(
+                f"the inputs {[i.name for i in self.inputs]} do not have different names"
+            )
         for node in self.nodes:
             if node.name in seen:
-                raise ValueError(f"two nodes are called {node.name!r}")
+                raise ValueError(f"two nodes have the name {node.name!r}")
             for name in node.inputs:
                 if name not in seen:
                     raise ValueError(f"{node.name!r} reads {name!r}, which does not come before it")
@@ -185,11 +160,11 @@ class ModelSpec(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the JSON form: equal for equal architectures, on any machine."""
+        """SHA-256 of the JSON form: equal for equal architectures on any machine."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def __hash__(self) -> int:
-        # Flax keeps the spec as static metadata, which JAX needs to hash.
+        # Flax keeps the spec as static metadata, which JAX must be able to hash.
         return hash(self.digest)
 
     @cached_property
@@ -199,17 +174,21 @@ class ModelSpec(BaseModel):
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """Names of everything that can be tapped, in order: outputs of layers and their stages."""
+        """Names of all nodes in order: outputs of layers and their stages."""
         return tuple(self.by_name)
 
     @property
     def convolutions(self) -> tuple[str, ...]:
-        """Outputs of every layer with a sliding kernel, in order."""
-        names = [n.output_name for n in self.nodes if isinstance(n.op, CONVOLUTIONS)]
+        """Names of the outputs of every layer with a sliding kernel, in order."""
+        names = [n.output_name for n in self.nodes if n.op.convolution]
         return tuple(dict.fromkeys(names))
 
     def node(self, name: str) -> Node:
-        """The node of a name; LayerError with the nearest names if there is none."""
+        """The node of a name.
+
+        Raises:
+            LayerError: If there is none; the message lists the nearest names.
+        """
         try:
             return self.by_name[name]
         except KeyError:
@@ -219,7 +198,7 @@ class ModelSpec(BaseModel):
             ) from None
 
     def upstream(self, names: Sequence[str]) -> tuple[Node, ...]:
-        """The nodes that these depend on, themselves included, in order."""
+        """The named nodes and all nodes that they depend on, in order."""
         wanted = set(names)
         for node in reversed(self.nodes):
             if node.name in wanted:
@@ -227,22 +206,22 @@ class ModelSpec(BaseModel):
         return tuple(node for node in self.nodes if node.name in wanted)
 
     def inputs_of(self, names: Sequence[str]) -> tuple[InputSpec, ...]:
-        """The model inputs that these nodes depend on."""
+        """The model inputs that the named nodes depend on."""
         wanted = {i for node in self.upstream(names) for i in node.inputs} | set(names)
         return tuple(i for i in self.inputs if i.name in wanted)
 
     def shapes(
         self, *image_shapes: Shape, targets: Sequence[str] | None = None
     ) -> dict[str, Shape]:
-        """Shape of every node's result, batch left out.
+        """Shape of every node's result, without batch.
 
         Args:
-            image_shapes: One per model input that `targets` depend on; the model's own
-                where left out.
-            targets: Only what these depend on is worked out; all outputs where left out.
+            image_shapes: Shape of each model input that `targets` depend on; the model's own
+                shapes by default.
+            targets: Names of nodes; only nodes that they depend on are included. All by default.
 
         Raises:
-            ImageSizeError: Naming the node at which a map becomes too small or does not fit.
+            ImageSizeError: If a map is too small or does not fit; the message names the node.
         """
         inputs = self.inputs if targets is None else self.inputs_of(targets)
         given = image_shapes or tuple(i.shape for i in inputs)
@@ -258,7 +237,7 @@ class ModelSpec(BaseModel):
         return shapes
 
     def weight_shapes(self) -> Iterator[tuple[Node, str, Shape]]:
-        """(node, role, expected shape) of every weight; None where the shape is open."""
+        """(node, role, expected shape) of every weight; None for an open size."""
         shapes = self.shapes()
         for node in self.nodes:
             expected = _weight_shapes(node, [shapes[i] for i in node.inputs])
@@ -266,7 +245,7 @@ class ModelSpec(BaseModel):
                 yield node, role, shape
 
     def receptive_field(self, name: str) -> tuple[int | None, ...]:
-        """How many input pixels one position of a layer sees, per spatial axis; None is all."""
+        """Receptive field: input pixels that one position reads, per spatial axis; None for all."""
         image = self.inputs_of([name])[0]
         return tuple(self._extent(name, image.name, axis) for axis in range(len(image.shape) - 1))
 
@@ -283,7 +262,7 @@ class ModelSpec(BaseModel):
         return extents.get(image, 1)
 
     def least_image_size(self, name: str, limit: int = 4096) -> int | None:
-        """The least square image that reaches a layer; None if no size up to `limit` does."""
+        """Side of the smallest square image that fits a layer; None if none below `limit` fits."""
         image = self.inputs_of([name])[0].shape
         for size in range(1, limit):
             try:
@@ -294,7 +273,7 @@ class ModelSpec(BaseModel):
         return None
 
 
-#: What an operation's arithmetic raises on shapes that it was never meant for.
+# Exceptions that an operation's arithmetic raises on shapes of the wrong rank.
 _MISFIT = (ValueError, IndexError, TypeError, ArithmeticError)
 
 
@@ -313,4 +292,4 @@ def _weight_shapes(node: Node, shapes: Sequence[Shape]) -> dict[str, Shape]:
 
 
 def _misfit(node: Node, shapes: Sequence[Shape]) -> str:
-    return f"{node.op.op} cannot work on {' and '.join(map(str, shapes))}"  # type: ignore[attr-defined]
+    return f"{node.op.op} does not take inputs of shape {' and '.join(map(str, shapes))}"

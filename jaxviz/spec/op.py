@@ -1,4 +1,4 @@
-"""What every operation of a model has to say about itself, without computing anything."""
+"""The base of all operations, and the arithmetic of shapes that they share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ Padding = Literal["valid", "same"] | tuple[tuple[int, int], ...]
 class Op(BaseModel):
     """Base of the closed set of operations.
 
-    An operation knows its arguments, the shapes of the weights it needs, and how it
-    maps shapes and receptive fields. How it is computed is in `jaxviz.model.ops`.
+    An operation knows its arguments, the shapes of its weights, and how it maps shapes and
+    receptive fields. `jaxviz.model.ops` computes it. Every subclass has a field `op` with its name,
+    by which a spec's JSON tells operations apart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    #: Output channel k depends on channel k of the inputs alone (and has as many channels).
+    #: Name of the operation in a spec's JSON.
+    op: str
+    #: Whether output channel k depends on channel k of the inputs alone.
     channelwise: ClassVar[bool] = False
+    #: Whether a kernel slides over the input: an atlas shows such layers unless told otherwise.
+    convolution: ClassVar[bool] = False
+    #: Roles of weights that are statistics of the training data, not trained.
+    statistics: ClassVar[tuple[str, ...]] = ()
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Shape of the result for inputs of these shapes; SpecError if they do not fit."""
+        """Shape of the result for inputs of these shapes.
+
+        Raises:
+            SpecError: If the shapes do not fit the operation.
+        """
         return inputs[0]
 
     def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
@@ -37,7 +48,7 @@ class Op(BaseModel):
     def input_extent(self, extent: int, axis: int) -> int | None:
         """How many neighbouring input positions `extent` neighbouring outputs read.
 
-        None stands for all of them, however large the image is.
+        None means the whole axis, whatever its size.
         """
         return extent
 
@@ -47,21 +58,30 @@ class Op(BaseModel):
         for name in ("strides", "dilation", "crop", "padding"):
             value = getattr(self, name, None)
             if window is not None and isinstance(value, tuple) and len(value) != len(window):
-                raise ValueError(f"{name} {value} is not one entry for each of {window}")
+                raise ValueError(
+                    f"{name} {value} has {len(value)} entries, expected {len(window)}, "
+                    f"one for each axis of window {window}"
+                )
         return self
 
 
 def known(size: int | None, what: str) -> int:
-    """The size, where an operation cannot do without knowing it."""
+    """A size that an operation needs to know.
+
+    Raises:
+        SpecError: If the size is open; the message names `what` it is the size of.
+    """
     if size is None:
-        raise SpecError(f"the size of {what} must be known")
+        raise SpecError(f"the size of {what} is open, expected a number")
     return size
 
 
 def need_rank(shape: Shape, spatial: int, op: str) -> None:
-    """Raise unless a shape has `spatial` axes and a channel axis."""
+    """Raise SpecError unless a shape has `spatial` axes and a channel axis."""
     if len(shape) != spatial + 1:
-        raise SpecError(f"{op} needs {spatial} spatial axes and channels, found shape {shape}")
+        raise SpecError(
+            f"{op} has shape {shape} as input, expected {spatial} spatial axes and channels"
+        )
 
 
 class ShapeTooSmallError(SpecError):
@@ -88,7 +108,9 @@ def window_size(
     extra = 0 if padding == "valid" else sum(padding)  # type: ignore[arg-type]
     reach = (window - 1) * dilation + 1
     if size + extra < reach:
-        raise ShapeTooSmallError(f"a window of {reach} does not fit into {size + extra} positions")
+        raise ShapeTooSmallError(
+            f"a window of {reach} positions does not fit into {size + extra}, padding included"
+        )
     return (size + extra - reach) // stride + 1
 
 

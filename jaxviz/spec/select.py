@@ -1,4 +1,4 @@
-"""Layers by glob, channels by range."""
+"""Select layers by glob and channels by range."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from jaxviz.spec.model import ModelSpec
 
 
 def match_layers(spec: ModelSpec, patterns: Sequence[str]) -> tuple[str, ...]:
-    """The layers that globs name, in the model's order; every convolution for none.
+    """The layers that match globs, in the model's order; every convolution without a glob.
 
     A stage of a layer (`NAME/pre_activation`, `NAME/depthwise`) is matched only by a pattern
     that ends in the stage's name.
 
+    Args:
+        spec: The architecture.
+        patterns: Globs such as `conv*`.
+
     Raises:
-        LayerError: Naming every pattern that matches nothing, with the nearest names.
+        LayerError: If patterns match nothing; the message lists each with the nearest names.
     """
     if not patterns:
         if not spec.convolutions:
@@ -40,7 +44,7 @@ def match_layers(spec: ModelSpec, patterns: Sequence[str]) -> tuple[str, ...]:
         matched |= found
     if problems:
         raise LayerError(
-            f"model {spec.name!r} does not have these layers",
+            f"model {spec.name!r} does not have {len(problems)} of the layers asked for",
             details=[p.strip() for p in problems],
             hint="`jaxviz layers MODEL` lists them.",
         )
@@ -48,13 +52,18 @@ def match_layers(spec: ModelSpec, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def match_channels(text: str | None, count: int, layer: str) -> tuple[int, ...]:
-    """The channels of a range `A:B` (either may be left out) or a single number.
+    """The channels of a range `A:B`, of which either end may be left out, or of a single number.
 
-    A range ends where the layer does: `0:16` of a layer with 8 channels is all of them, so
-    that one range serves a whole network.
+    A range ends with the layer: `0:16` means all channels of a layer with 8. So one range serves a
+    whole network.
+
+    Args:
+        text: The range; None for all channels.
+        count: Number of channels of the layer.
+        layer: The layer's name, for messages.
 
     Raises:
-        ConfigError: If it is no range.
+        ConfigError: If the text is not a range.
         LayerError: If the layer has none of these channels.
 
     Example:
@@ -72,6 +81,6 @@ def match_channels(text: str | None, count: int, layer: str) -> tuple[int, ...]:
     if first >= last or last > count:
         raise LayerError(
             f"layer {layer!r} has no channels {text}",
-            hint=f"It has {count}: 0:{count}.",
+            hint=f"It has {count} channels, 0:{count}.",
         )
     return tuple(range(first, last))

@@ -1,5 +1,5 @@
-"""Fast exact implementations of operations, one technique a file."""
+"""Fast exact implementations of operations, one technique a file; see README.md."""
 
-from jaxviz.model.kernels import dilated, gelu, grouped, im2col, shift_add, widened, winograd
+from jaxviz._util.parts import modules_of
 
-__all__ = ["dilated", "gelu", "grouped", "im2col", "shift_add", "widened", "winograd"]
+modules_of(__name__)

@@ -1,34 +1,39 @@
-"""GELU of which only the input is kept.
+"""GELU that keeps only its input for the gradient.
 
-XLA's takes an `erfc`, an exponential and two polynomials, and keeps two maps for the
-gradient. An `erf` is half of that; and where what goes in is in memory already, reading it
-again is less work than keeping more.
+XLA's GELU computes an `erfc`, an exponential and two polynomials, and keeps two maps. An `erf` is
+half the arithmetic. Where the input is in memory already, reading it again is cheaper than keeping
+two more maps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxviz.model.ops.registry import INPUT_KEPT, implements
+from jaxviz.model.ops.registry import (
+    CPU,
+    INPUT_KEPT,
+    Surroundings,
+    Weights,
+    implements,
+    prefer_beside,
+)
 from jaxviz.spec import Activation
 
 
-def is_gelu(op: Any) -> bool:
-    """Whether an operation is a GELU that is not approximated."""
-    return (
-        isinstance(op, Activation) and op.function == "gelu" and not op.arguments.get("approximate")
-    )
+@prefer_beside(Activation, INPUT_KEPT, on=CPU)
+def suits_gelu(op: Activation, around: Surroundings) -> bool:
+    """Whether an activation is an exact GELU whose input is in memory."""
+    exact = op.function == "gelu" and not op.arguments.get("approximate")
+    return exact and around.input_in_memory
 
 
 @implements(Activation, INPUT_KEPT)
-def gelu_of_kept(op: Activation, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """A GELU that works its gradient out from its input again."""
+def gelu_of_kept(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
+    """GELU whose gradient is recomputed from its input."""
     return _gelu(x)
 
 
@@ -38,7 +43,7 @@ def _gelu(x: jax.Array) -> jax.Array:
 
 
 def _share_below(x: jax.Array) -> jax.Array:
-    """Of the normal distribution."""
+    """Share of the standard normal distribution below x."""
     return 0.5 * (1 + lax.erf(x * math.sqrt(0.5)))
 
 
@@ -47,7 +52,7 @@ def _gelu_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _gelu_backward(x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    # The barrier keeps XLA from finding that it knows part of this from the way forward.
+    # The barrier keeps XLA from storing parts of this on the way forward.
     x = lax.optimization_barrier(x)
     density = jnp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
     return (cotangent * (_share_below(x) + x * density),)

@@ -1,16 +1,14 @@
-"""Convolutions in groups of channels: each group sees its own channels alone.
+"""Convolutions in groups of channels, where each group reads its own channels alone.
 
-XLA's own implementation takes one group after the other through a loop that is made for large ones:
-with 4 channels in a group it reaches 5 GF/s where the machine does 200. So neighbouring
-groups are joined, with zeros between them, to blocks of channels that are worth a call, and
-every block is an ordinary convolution. Groups of a single channel are sums of slices.
+XLA runs one group after another through a loop made for large groups; groups of 4 channels reach a
+fortieth of the machine's rate. So neighbouring groups are joined, with zeros between them, into
+blocks, and each block is an ordinary convolution. Groups of a single channel are sums of slices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +17,33 @@ import numpy as np
 from jaxviz.model.kernels.im2col import PATCHES, is_pointwise
 from jaxviz.model.kernels.widened import PREPARED
 from jaxviz.model.ops.conv import SLICES, add_bias, conv, depthwise_conv_slices
-from jaxviz.model.ops.registry import PREPARE, compute, implements, prepares
+from jaxviz.model.ops.registry import (
+    CPU,
+    INPUT,
+    PREPARE,
+    HostWeights,
+    Weights,
+    compute,
+    implements,
+    prefer,
+    prepares,
+)
 from jaxviz.spec import Conv, DepthwiseConv, Shape
 
 BLOCKS = "blocks"
-# Channels of a block, at least: measured between 8 and 128 with 4 to 32 in a group.
+# Least number of channels in a block.
 _WIDTH = 24
 
 
+@prefer(Conv, SLICES, on=CPU, rank=10)
 def is_depthwise(op: Conv, shape: Shape) -> bool:
     """Whether every channel is a group of its own."""
     return 1 < op.groups == shape[-1]
 
 
-@implements(Conv, SLICES)
-def conv_slices(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution of single channels, in the implementation of a depthwise one."""
+@implements(Conv, SLICES, in_memory=INPUT)
+def conv_slices(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
+    """Convolution of single channels, as a depthwise convolution."""
     kernel = weights["kernel"]
     multiplier = op.filters // op.groups
     same = DepthwiseConv(
@@ -48,19 +57,29 @@ def conv_slices(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax
     return depthwise_conv_slices(same, {**weights, "kernel": kernel}, x)
 
 
+@prefer(Conv, BLOCKS, on=CPU, rank=20)
 def is_grouped(op: Conv, shape: Shape) -> bool:
     """Whether channels come in groups."""
     return op.groups > 1
 
 
 def groups_together(groups: int, channels: int) -> int:
-    """How many groups of so many channels make a block."""
+    """How many groups make a block.
+
+    Args:
+        groups: Groups of the convolution.
+        channels: Input channels of each group.
+
+    Example:
+        >>> groups_together(32, 4)
+        8
+    """
     divisors = (n for n in range(1, groups + 1) if groups % n == 0)
     return next((n for n in divisors if n * channels >= _WIDTH), groups)
 
 
 def _block(op: Conv, channels: int) -> tuple[Conv, int]:
-    """The convolution of one block, and how many there are."""
+    """The convolution of one block, and the number of blocks."""
     together = groups_together(op.groups, channels)
     count = op.groups // together
     return op.model_copy(update={"groups": 1, "filters": op.filters // count, "bias": False}), count
@@ -71,8 +90,8 @@ def _form(op: Conv) -> str:
 
 
 @prepares(Conv, BLOCKS)
-def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The kernels of the blocks, and what their implementation makes of them."""
+def prepare(op: Conv, weights: HostWeights) -> dict[str, np.ndarray]:
+    """The kernels of the blocks, and those that the blocks' implementation derives from them."""
     kernel = np.asarray(weights["kernel"])
     channels = kernel.shape[-2]
     one, count = _block(op, channels)
@@ -86,15 +105,15 @@ def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
             joined[..., place * channels : (place + 1) * channels, inside] = kernel[
                 ..., first : first + filters
             ]
-        roles: dict[str, Any] = {"kernel": joined}
+        roles = {"kernel": joined}
         if (further := PREPARE.get((Conv, _form(op)))) is not None:
             roles |= further(one, roles)
         found |= {f"{block} {role}": array for role, array in roles.items()}
     return found
 
 
-@implements(Conv, BLOCKS)
-def conv_blocks(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+@implements(Conv, BLOCKS, in_memory=INPUT)
+def conv_blocks(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
     """Grouped convolution as one ordinary convolution for each block from `prepare`."""
     kernels = {role: array for role, array in weights.items() if role != "bias"}
     return add_bias(_convolve(op, x, kernels), weights)
@@ -118,14 +137,19 @@ def _convolve(op: Conv, x: jax.Array, kernels: dict[str, jax.Array]) -> jax.Arra
     return _blocks(op, kernels, x)
 
 
-def _convolve_forward(op: Conv, x: jax.Array, kernels: dict[str, jax.Array]) -> Any:
+_Kept = tuple[jax.Array, dict[str, jax.Array]]
+
+
+def _convolve_forward(
+    op: Conv, x: jax.Array, kernels: dict[str, jax.Array]
+) -> tuple[jax.Array, _Kept]:
     return _convolve(op, x, kernels), (x, kernels)
 
 
-def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
+def _convolve_backward(op: Conv, kept: _Kept, cotangent: jax.Array) -> _Kept:
     x, kernels = kept
     (to_x,) = jax.vjp(lambda x: _blocks(op, kernels, x), x)[1](cotangent)
-    # To the kernel, as XLA has it: dropped where nobody asks for it.
+    # XLA drops the gradient to the kernel unless it is asked for.
     plain = op.model_copy(update={"bias": False})
     (to_kernel,) = jax.vjp(lambda k: conv(plain, {"kernel": k}, x), kernels["kernel"])[1](cotangent)
     derived = {role: jnp.zeros_like(array) for role, array in kernels.items() if role != "kernel"}

@@ -1,18 +1,16 @@
 """Convolution as one matrix product over patches, with its gradient as one product to planes.
 
-XLA's own convolution loses where an operand is thin: an image of three channels, a map of
-few positions and many channels, a strided 1×1. Laying out the patches (what a window sees at
-each position) costs memory traffic and makes one large product of it, which runs at the
-machine's full rate. The gradient is the transpose: one product gives what each element of
-the window has for its input positions (a plane each), and the planes are shifted and added.
+XLA's convolution is slow where an operand is thin: an image of three channels, a map of few
+positions and many channels, a strided 1×1. Copying the patch under the window at each position
+costs memory traffic, but leaves one large product, which runs at the machine's full rate. The
+gradient is the transpose: one product gives a plane for each window element, and the planes are
+shifted and added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial, reduce
 from itertools import product
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from jaxviz.model.ops.conv import add_bias, conv, pad_amounts
-from jaxviz.model.ops.registry import implements
+from jaxviz.model.ops.registry import BOTH, CPU, Weights, implements, prefer
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
@@ -33,22 +31,21 @@ from jaxviz.model.ops.windows import (
 from jaxviz.spec import Conv, Shape
 
 PATCHES = "patches"
-# Up to so many channels a map is taken apart into planes, for a last axis that short leaves
-# vector units idle.
+#: Up to this many channels a map is split into planes; a short last axis leaves vector units idle.
 THIN = 4
-# Numbers in a cache line. A product whose rows are not whole lines takes up to twice as long:
-# 36864×64 by 64×27 2.5 ms, by 64×32 1.3.
+# Numbers in a cache line. A product whose rows are not whole lines takes up to twice as long.
 _LINE = 16
 
 
-@implements(Conv, PATCHES)
-def conv_patches(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution of patches; groups are not taken apart."""
+@implements(Conv, PATCHES, in_memory=BOTH)
+def conv_patches(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
+    """Convolution of patches, for a single group."""
     return add_bias(_convolve(op, x, weights["kernel"]), weights)
 
 
+@prefer(Conv, PATCHES, on=CPU, rank=30)
 def is_pointwise(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is a matrix product already, but for its stride."""
+    """Whether a convolution is a matrix product, apart from its stride."""
     return op.groups == 1 and all(n == 1 for n in op.window)
 
 
@@ -62,18 +59,21 @@ def _convolve(op: Conv, x: jax.Array, kernel: jax.Array) -> jax.Array:
     ]
     patches = parts[0]
     if len(parts) > 1:
-        # The barrier keeps XLA from laying the patches out inside the product, element by element.
+        # The barrier keeps XLA from copying the patches element by element inside the product.
         patches = lax.optimization_barrier(jnp.concatenate(parts, axis=-1))
     return patches @ kernel.reshape(-1, op.filters)
 
 
-def _convolve_forward(op: Conv, x: jax.Array, kernel: jax.Array) -> Any:
+_Kept = tuple[jax.Array, jax.Array]
+
+
+def _convolve_forward(op: Conv, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, _Kept]:
     return _convolve(op, x, kernel), (x, kernel)
 
 
-def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
+def _convolve_backward(op: Conv, kept: _Kept, cotangent: jax.Array) -> _Kept:
     x, kernel = kept
-    # To the kernel, as XLA has it: dropped where nobody asks for it.
+    # XLA drops the gradient to the kernel unless it is asked for.
     plain = op.model_copy(update={"bias": False})
     (to_kernel,) = jax.vjp(lambda k: conv(plain, {"kernel": k}, x), kernel)[1](cotangent)
     return to_input(op, x.shape[1:-1], kernel, cotangent), to_kernel
@@ -83,7 +83,7 @@ _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def to_input(op: Conv, sizes: Ints, kernel: jax.Array, cotangent: jax.Array) -> jax.Array:
-    """The gradient of a convolution with respect to its input, of these spatial sizes."""
+    """The gradient of a convolution to an input of these spatial sizes."""
     channels, taps = kernel.shape[-2], int(np.prod(op.window))
     turned = kernel.reshape(taps * channels, op.filters).T
     if taps == 1:
@@ -100,13 +100,13 @@ def to_input(op: Conv, sizes: Ints, kernel: jax.Array, cotangent: jax.Array) -> 
 def _slide(
     op: Conv, sizes: Ints, channels: int, turned: jax.Array, cotangent: jax.Array
 ) -> jax.Array:
-    """Without a stride: the planes have a border, so that shifting is slicing."""
+    """`to_input` without a stride: the planes are padded, so that a shift is a slice."""
     spread = turned_padding(op.window, op.dilation, pad_amounts(op, sizes))
-    if op.filters < _LINE:  # a border of few channels takes longer than one of the planes
+    if op.filters < _LINE:  # padding few channels takes longer than padding the planes
         wide = pad_spatial(cotangent @ turned, spread)
     else:
         wide = pad_spatial(cotangent, spread) @ turned
-    # The barrier keeps XLA from asking in every term where the border is.
+    # The barrier keeps XLA from testing for the padding in every term.
     wide = lax.optimization_barrier(wide)
     ones = (1,) * len(op.window)
     return reduce(
@@ -125,12 +125,12 @@ def _slide(
 
 
 def _gather(op: Conv, sizes: Ints, planes: list[jax.Array]) -> jax.Array:
-    """The sum of planes, one per element of the window, shifted to where that element lay.
+    """The sum of planes, each shifted to the place of its window element.
 
     Args:
-        op: Whose window, stride and padding it is.
+        op: The convolution, for its window, stride and padding.
         sizes: Spatial sizes of the result.
-        planes: Per element of the window an array [batch, *positions, channels].
+        planes: One array [batch, *positions, channels] per window element.
     """
     padding: Pairs = pad_amounts(op, sizes)
     counts = planes[0].shape[1:-1]

@@ -1,18 +1,18 @@
-"""Convolution with kernels that were laid out beforehand, forward and for the gradient.
+"""Convolution with kernels that are rearranged once, forward and for the gradient.
 
-Two things cost more on a CPU than the products themselves. Where a convolution has few
-filters, the library's inner loop is not filled: with 32 filters it reaches a sixth of its
-rate. So neighbouring columns are computed as further filters of a wider kernel, whose
-zeros cost less than they gain (`widen`). And the gradient needs the kernel turned, which
-XLA does anew at every step: on small maps with many channels that takes longer than the
-convolution. Both kernels are made once, by `prepare`.
+Two things can cost more on a CPU than the products themselves.
+
+- Few filters do not fill the library's inner loop; 32 filters reach a sixth of its rate. So
+  neighbouring columns are computed as further filters of a wider kernel (`widen`).
+- The gradient needs the turned kernel, which XLA would rebuild at every step. On small maps with
+  many channels, turning takes longer than the convolution.
+
+`prepare` makes both kernels once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,27 +21,29 @@ from jax import lax
 
 from jaxviz.model.kernels.im2col import THIN, to_input
 from jaxviz.model.ops.conv import add_bias, conv, dimensions, pad_amounts
-from jaxviz.model.ops.registry import implements, prepares
+from jaxviz.model.ops.registry import BOTH, CPU, HostWeights, Weights, implements, prefer, prepares
 from jaxviz.model.ops.windows import Ints, Pairs, pad_spatial, turned_padding, window_counts
 from jaxviz.spec import Conv, Shape
 
 PREPARED = "prepared"
-# From so many rows one more is little beside what it gains.
+# From this many rows, one further row costs less than the fast path gains.
 _ROWS = 8
 
 
+@prefer(Conv, PREPARED, on=CPU, rank=100)
 def suits_prepared(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is one for which kernels laid out beforehand are exact and faster."""
+    """Whether a convolution has a single group and a window of more than one element."""
     return op.groups == 1 and any(n > 1 for n in op.window)
 
 
+@prefer(Conv, PREPARED, on=CPU, rank=40)
 def is_image(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is of an image, whose gradient goes by planes."""
+    """Whether a convolution reads an image, whose gradient is computed in planes."""
     return suits_prepared(op, shape) and (shape[-1] or 0) <= THIN
 
 
 def _turns(op: Conv) -> bool:
-    """Whether the gradient is a convolution with the turned kernel, without spreading out."""
+    """Whether the gradient is a convolution of the cotangent itself with the turned kernel."""
     if any(s > 1 for s in op.strides):
         return False
     if isinstance(op.padding, str):
@@ -51,7 +53,7 @@ def _turns(op: Conv) -> bool:
 
 
 def columns_together(op: Conv, channels: int, filters: int) -> int:
-    """How many neighbouring columns are computed as further filters; measured, not derived."""
+    """How many neighbouring columns are computed as further filters; found by measuring."""
     if op.dilation[-1] > 1 or op.window[-1] == 1:
         return 1
     if channels <= THIN and filters <= 32:
@@ -60,10 +62,19 @@ def columns_together(op: Conv, channels: int, filters: int) -> int:
 
 
 def widen(kernel: np.ndarray, together: int, stride: int) -> np.ndarray:
-    """A kernel [*window, in, out] for several neighbouring columns at once.
+    """A kernel that computes several neighbouring columns at once.
+
+    Args:
+        kernel: Weights [*window, in, out].
+        together: How many columns.
+        stride: Stride along the last spatial axis.
 
     Returns:
-        [*window but for the last axis, longer last axis, in, together · out].
+        [*window with a longer last axis, in, together · out].
+
+    Example:
+        >>> widen(np.ones((3, 3, 2, 5)), 2, 1).shape
+        (3, 4, 2, 10)
     """
     *rest, width, channels, filters = kernel.shape
     wide = np.zeros(
@@ -76,8 +87,8 @@ def widen(kernel: np.ndarray, together: int, stride: int) -> np.ndarray:
 
 
 @prepares(Conv, PREPARED)
-def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The kernel widened, and turned for the gradient."""
+def prepare(op: Conv, weights: HostWeights) -> dict[str, np.ndarray]:
+    """The widened kernel, and the turned one for the gradient, where they help."""
     kernel = np.asarray(weights["kernel"])
     derived = {}
     channels = kernel.shape[-2]
@@ -91,9 +102,9 @@ def prepare(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return derived
 
 
-@implements(Conv, PREPARED)
-def conv_prepared(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution with the kernels that `prepare` made."""
+@implements(Conv, PREPARED, in_memory=BOTH)
+def conv_prepared(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
+    """Convolution with the kernels from `prepare`."""
     kernels = {role: w for role, w in weights.items() if role in ("kernel", "wide", "turned")}
     return add_bias(_convolve(op, x, kernels), weights)
 
@@ -105,11 +116,16 @@ def _convolve(op: Conv, x: jax.Array, kernels: dict[str, jax.Array]) -> jax.Arra
     return _wide_conv(x, kernel, op.filters, op.window, op.strides, op.dilation, padding)
 
 
-def _convolve_forward(op: Conv, x: jax.Array, kernels: dict[str, jax.Array]) -> Any:
+_Kept = tuple[jax.Array, dict[str, jax.Array]]
+
+
+def _convolve_forward(
+    op: Conv, x: jax.Array, kernels: dict[str, jax.Array]
+) -> tuple[jax.Array, _Kept]:
     return _convolve(op, x, kernels), (x, kernels)
 
 
-def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
+def _convolve_backward(op: Conv, kept: _Kept, cotangent: jax.Array) -> _Kept:
     x, kernels = kept
     sizes = x.shape[1:-1]
     if "turned" in kernels:
@@ -119,7 +135,7 @@ def _convolve_backward(op: Conv, kept: Any, cotangent: jax.Array) -> Any:
         )
     else:
         to_x = to_input(op, sizes, kernels["kernel"], cotangent)
-    # To the kernel, as XLA has it: dropped where nobody asks for it.
+    # XLA drops the gradient to the kernel unless it is asked for.
     plain = op.model_copy(update={"bias": False})
     (to_kernel,) = jax.vjp(lambda k: conv(plain, {"kernel": k}, x), kernels["kernel"])[1](cotangent)
     derived = {role: jnp.zeros_like(k) for role, k in kernels.items() if role != "kernel"}
@@ -138,7 +154,7 @@ def _wide_conv(
     dilation: Ints,
     padding: Pairs,
 ) -> jax.Array:
-    """Convolution with a kernel from `widen`; `window` is that of the one it was made of."""
+    """Convolution with a kernel from `widen`; `window` is the window before widening."""
     together = kernel.shape[-1] // filters
     sizes = window_counts(x.shape[1:-1], window, strides, dilation, padding)
     groups = -(-sizes[-1] // together)
@@ -164,11 +180,11 @@ def _wide_conv(
 
 
 def _bordered(x: jax.Array, window: Ints, padding: Pairs, counts: Ints) -> tuple[jax.Array, Pairs]:
-    """A map and its padding, neither none nor as much as a window, for XLA's fast path.
+    """A map and its padding, changed so that XLA takes its fast path.
 
-    Without any padding 3×3 of 16 to 32 filters, 254×254, runs at 26 GF/s instead of 214, and 64
-    to 64, 66×66, at 50 instead of 223; 32 to 16 with two all around at 97 instead of 155. So a
-    row at the end is computed too many, or a border laid around the map beforehand.
+    XLA's fast path needs some padding, but less than a window; without padding, a 3×3 convolution
+    can run eight times slower. So one further row is computed at the end, or the map is padded
+    beforehand.
     """
     if all(n <= 0 for pair in padding for n in pair):
         (low, high), *others = padding
@@ -177,5 +193,5 @@ def _bordered(x: jax.Array, window: Ints, padding: Pairs, counts: Ints) -> tuple
         return x, padding
     less = tuple((max(low - 1, 0), max(high - 1, 0)) for low, high in padding)
     rest = tuple((low - a, high - b) for (low, high), (a, b) in zip(padding, less, strict=True))
-    # The barrier keeps XLA from giving the border to the convolution again.
+    # The barrier keeps XLA from moving the padding back into the convolution.
     return lax.optimization_barrier(pad_spatial(x, less)), rest

@@ -1,21 +1,17 @@
-"""Convolution by Winograd's algorithm: a quarter of the multiplications, or a third.
+"""Convolution by Winograd's algorithm, with a quarter to a third of the multiplications.
 
-For a window of 3×3, a tile of 4×4 results is an elementwise product of transformed input and
-kernel tiles of 6×6: 36 multiplications where the definition takes 144. A tile of the same size
-gives 5×5 results of a window of 2×2, 3×3 of 4×4 and 2×2 of 5×5. Dense convolutions run at the
-machine's matrix-product rate already, so on a CPU this is what is left to gain on them.
+For a 3×3 window, a tile of 4×4 results is an elementwise product of transformed input and kernel
+tiles of 6×6: 36 multiplications instead of 144. A tile of that size also gives 3×3 results of a
+4×4 window, or 2×2 of a 5×5 window. Dense convolutions already run at the machine's rate of matrix
+products, so fewer multiplications are the remaining gain on a CPU.
 
-Maps of 3, 6 or 9 pixels fall into tiles of 3×3 results, 5×5 in size, with less left over: a map
-of 6×6 takes 100 multiplications and not 144, and the transformed kernels, which deep layers wait
-for, are 25/36 as large.
+- Small tiles, 5×5 with 3×3 results, waste less on maps of 3, 6 or 9 pixels. Their transformed
+  kernels are 25/36 as large, and deep layers wait for kernels from memory.
+- Blocks: each tile is written and read about six times around the products. Large maps are
+  computed block by block, so that a block stays in one core's cache.
 
-Around the products each tile is written and read half a dozen times, for twice as many numbers
-as the map has. So where maps are large they are worked on in blocks that stay in a core's own
-cache, one after the other.
-
-The interpolation points are 0, ±√½, ±√2 and ∞: with the usual 0, ±1, ±2 the rounding
-error in float32 is two and a half times larger. Of small tiles they are 0, ½, -1, 2 and ∞,
-whose error is three quarters of that, and with the usual 0, ±1, 2 one and a fifth times it.
+The interpolation points are 0, ±√½, ±√2 and ∞, and 0, ½, -1, 2 and ∞ for small tiles. The usual
+points 0, ±1, ±2 have 2.5 times the rounding error in float32.
 
 References:
     Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015.
@@ -24,9 +20,8 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,31 +29,30 @@ import numpy as np
 from jax import lax
 
 from jaxviz.model.ops.conv import add_bias, conv, pad_amounts
-from jaxviz.model.ops.registry import implements, prepares
+from jaxviz.model.ops.registry import CPU, HostWeights, Weights, implements, prefer, prepares
 from jaxviz.model.ops.windows import Ints, pad_spatial, turned_padding, window_counts
+from jaxviz.runtime.workers import core_count, lane_count
 from jaxviz.spec import Conv, Shape
 
-#: (maps, kernels as `prepare` makes them) -> the valid convolution
+#: (maps, kernels from `prepare`) -> the valid convolution.
 Tiles = Callable[[jax.Array, jax.Array], jax.Array]
 WINOGRAD = "winograd"
-#: The same in blocks; XLA runs what is in a loop on one core.
+#: Block by block; XLA runs such a loop on one core.
 IN_BLOCKS = "winograd in blocks"
-#: Both in tiles of 5×5.
+#: `WINOGRAD` and `IN_BLOCKS` in tiles of 5×5.
 SMALL = "winograd, small tiles"
 SMALL_IN_BLOCKS = "winograd in blocks, small tiles"
-# By the window's width: below this many multiplications per position the transforms cost more
-# than they save. With 2×2 they do with 256 times 256 still.
+# Least channels · filters by the window's width; below, the transforms cost more than they save.
 _LEAST_CHANNELS = {3: 32 * 32, 4: 64 * 64, 5: 64 * 128}
-# Tiles of a block, as many rows as its products have. With 18, 36 and 72 a convolution of 128 to
-# 128 channels, 24×24, ran at 252, 282 and 230 GF/s: a product lays its kernel out anew, for
-# little where rows are few, and what many rows leave behind does not stay in the cache.
+# Tiles of a block, which are the rows of its products. A product repacks its kernel, which few rows
+# do not repay; the results of many rows do not stay in the cache.
 _BLOCK_TILES = 40
-# So many blocks are not worth a loop: 64 tiles of 96 channels ran at 223 GF/s, and at 192 in two.
+# Up to this many blocks, a loop costs more than it gains.
 _FEW_BLOCKS = 2
-# Kernels of more channels come from memory, and every block reads them.
+# Kernels of more channels · filters come from memory, and every block would read them.
 _MOST_CHANNELS = 256 * 256
-# From so many channels times filters on a product takes long to lay its kernel out, and where there
-# are fewer tiles than filters these are laid out instead.
+# From this many channels · filters, a product takes long to repack its second factor. With fewer
+# tiles than filters, the tiles become the second factor instead.
 _WORTH_LAYING_OUT = 40 * 1024
 # A tile's side.
 _SMALL, _USUAL = 5, 6
@@ -71,12 +65,12 @@ _POINTS = {
 
 @cache
 def _data_matrix(size: int) -> np.ndarray:
-    """The transform of the input, size×size, whatever the window."""
+    """The transform of the input, size×size, for windows of any width."""
     points = _POINTS[size]
     rows = [np.poly([other for other in points if other != point])[::-1] for point in points]
     data = np.zeros((size, size))
     data[:-1, :-1], data[-1] = rows, np.poly(points)[::-1]
-    data[np.abs(data) < 1e-12] = 0.0  # what cancels exactly but for rounding
+    data[np.abs(data) < 1e-12] = 0.0  # these cancel exactly, apart from rounding
     return data
 
 
@@ -93,12 +87,13 @@ def _matrices(size: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _results(size: int, width: int) -> int:
-    """How many neighbouring results a tile of that size gives, for a window of that width."""
+    """How many neighbouring results a tile gives along one axis."""
     return size + 1 - width
 
 
+@prefer(Conv, WINOGRAD, on=CPU, rank=80)
 def suits_winograd(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution of an input of that shape can be, and is faster, computed so."""
+    """Whether Winograd's algorithm is exact for a convolution, and faster."""
     pads = op.padding if not isinstance(op.padding, str) else ((0, 0),) * len(op.window)
     return (
         len(op.window) == 2
@@ -111,8 +106,9 @@ def suits_winograd(op: Conv, shape: Shape) -> bool:
     )
 
 
+@prefer(Conv, SMALL, on=CPU, rank=60)
 def suits_small_tiles(op: Conv, shape: Shape) -> bool:
-    """Whether one of that input takes fewer multiplications in tiles of 5×5, there and back."""
+    """Whether tiles of 5×5 take fewer multiplications, forward and backward together."""
     height, width = shape[0], shape[1]
     if not suits_winograd(op, shape) or height is None or width is None:
         return False
@@ -127,16 +123,28 @@ def suits_small_tiles(op: Conv, shape: Shape) -> bool:
 
 
 def _multiplications(size: int, window: Ints, counts: Ints) -> int:
-    """How many multiplications so many results take for each pair of channels."""
+    """Multiplications for a map of these counts of results, per channel and filter."""
     pairs = zip(window, counts, strict=True)
     down, across = (size * -(-count // _results(size, width)) for width, count in pairs)
     return down * across
 
 
+@prefer(Conv, IN_BLOCKS, on=CPU, rank=70)
+def suits_blocks(op: Conv, shape: Shape) -> bool:
+    """Whether each core has a lane of its own, because one core computes all blocks."""
+    return core_count() == lane_count("cpu") and suits_winograd(op, shape)
+
+
+@prefer(Conv, SMALL_IN_BLOCKS, on=CPU, rank=50)
+def suits_small_blocks(op: Conv, shape: Shape) -> bool:
+    """Whether each core has a lane of its own, and tiles of 5×5 take fewer multiplications."""
+    return core_count() == lane_count("cpu") and suits_small_tiles(op, shape)
+
+
 @prepares(Conv, IN_BLOCKS)
 @prepares(Conv, WINOGRAD)
-def prepare(op: Conv, weights: Mapping[str, Any], size: int = _USUAL) -> dict[str, np.ndarray]:
-    """The kernel transformed, for the result and for the gradient; computed in float64."""
+def prepare(op: Conv, weights: HostWeights, size: int = _USUAL) -> dict[str, np.ndarray]:
+    """The transformed kernels of the result and of the gradient, computed in float64."""
     kernel = np.asarray(weights["kernel"], np.float64)
     turned = np.swapaxes(kernel[::-1, ::-1], 2, 3)
     down, across = (_matrices(size, width)[0] for width in op.window)
@@ -149,32 +157,32 @@ def prepare(op: Conv, weights: Mapping[str, Any], size: int = _USUAL) -> dict[st
 
 
 def _is_small(kernel: np.ndarray | jax.Array) -> bool:
-    """Whether a kernel costs a product little to lay out; it is kept as [in, out] then."""
+    """Whether a product repacks a kernel quickly; such a kernel is kept as [in, out]."""
     return bool(np.prod(kernel.shape[-2:]) < _WORTH_LAYING_OUT)
 
 
 @prepares(Conv, SMALL_IN_BLOCKS)
 @prepares(Conv, SMALL)
-def prepare_small(op: Conv, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The same for tiles of 5×5."""
+def prepare_small(op: Conv, weights: HostWeights) -> dict[str, np.ndarray]:
+    """The transformed kernels for tiles of 5×5."""
     return prepare(op, weights, _SMALL)
 
 
 @implements(Conv, SMALL)
 @implements(Conv, WINOGRAD)
-def conv_winograd(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """Convolution in tiles, whose size the transformed kernels from `prepare` have."""
+def conv_winograd(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
+    """Convolution in tiles; the transformed kernels from `prepare` set the tile size."""
     return add_bias(_convolve(op, False, x, _kernels(weights)), weights)
 
 
 @implements(Conv, SMALL_IN_BLOCKS)
 @implements(Conv, IN_BLOCKS)
-def conv_in_blocks(op: Conv, weights: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
-    """The same, some rows of tiles, or some images, after the others."""
+def conv_in_blocks(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
+    """Convolution in tiles, block by block; a block is some rows of tiles or some images."""
     return add_bias(_convolve(op, True, x, _kernels(weights)), weights)
 
 
-def _kernels(weights: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+def _kernels(weights: Weights) -> dict[str, jax.Array]:
     return {role: weights[role] for role in ("kernel", "forward", "backward")}
 
 
@@ -184,18 +192,21 @@ def _convolve(op: Conv, in_blocks: bool, x: jax.Array, kernels: dict[str, jax.Ar
     return valid(pad_spatial(x, pad_amounts(op, x.shape[1:-1])), kernels["forward"])
 
 
+_Kept = tuple[jax.Array, dict[str, jax.Array]]
+
+
 def _convolve_forward(
     op: Conv, in_blocks: bool, x: jax.Array, kernels: dict[str, jax.Array]
-) -> Any:
+) -> tuple[jax.Array, _Kept]:
     return _convolve(op, in_blocks, x, kernels), (x, kernels)
 
 
-def _convolve_backward(op: Conv, in_blocks: bool, kept: Any, cotangent: jax.Array) -> Any:
+def _convolve_backward(op: Conv, in_blocks: bool, kept: _Kept, cotangent: jax.Array) -> _Kept:
     x, kernels = kept
     rest = turned_padding(op.window, op.dilation, pad_amounts(op, x.shape[1:-1]))
     valid = _valid_convolution(op.window, in_blocks)
     to_x = valid(pad_spatial(cotangent, rest), kernels["backward"])
-    # To the kernel, as XLA has it: dropped where nobody asks for it.
+    # XLA drops the gradient to the kernel unless it is asked for.
     plain = op.model_copy(update={"bias": False})
     (to_kernel,) = jax.vjp(lambda k: conv(plain, {"kernel": k}, x), kernels["kernel"])[1](cotangent)
     derived = {role: jnp.zeros_like(kernels[role]) for role in ("forward", "backward")}
@@ -207,9 +218,9 @@ _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 @cache
 def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
-    """Valid convolution of [batch, height, width, channels] with kernels from `prepare`.
+    """The valid convolution of [batch, height, width, channels] with kernels from `prepare`.
 
-    Under `vmap` all images go into one batch, or the products would be many small ones.
+    Under `vmap`, all images join one batch, because many small products would be slow.
     """
 
     @jax.custom_batching.custom_vmap
@@ -217,7 +228,9 @@ def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
         return (_in_blocks if in_blocks else _whole)(x, kernels, window)
 
     @convolution.def_vmap
-    def over_images(axis_size: int, batched: Any, x: jax.Array, kernels: jax.Array) -> Any:
+    def over_images(
+        axis_size: int, batched: Sequence[bool], x: jax.Array, kernels: jax.Array
+    ) -> tuple[jax.Array, bool]:
         if batched[1]:
             result = lax.map(lambda pair: convolution(*pair), (x, kernels)) if batched[0] else None
             if result is None:
@@ -230,14 +243,14 @@ def _valid_convolution(window: Ints, in_blocks: bool) -> Tiles:
 
 
 def _whole(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
-    """All tiles at once."""
+    """The valid convolution, all tiles at once."""
     sizes = _valid_sizes(x, window)
     x = _filled(x, window, _results_of(kernels, window))
     return _cut(_tiles(x, kernels, window), sizes)
 
 
 def _in_blocks(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
-    """Some rows of tiles, or some images, after the others."""
+    """The valid convolution, block by block."""
     sizes = _valid_sizes(x, window)
     down, across = _results_of(kernels, window)
     counts = -(-sizes[0] // down), -(-sizes[1] // across)
@@ -256,13 +269,13 @@ def _in_blocks(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
 
 
 def block_of(batch: int, counts: Ints, channels: int, filters: int) -> tuple[int, int]:
-    """How many images, and rows of tiles, are worked on at once: all, or few of one of them.
+    """Size of a block: how many images, and how many rows of tiles of each.
 
     Args:
-        batch: Images that there are; what is worked on at once divides them.
+        batch: Number of images; the images of a block divide it.
         counts: Rows and columns of tiles of an image.
-        channels: Of the input.
-        filters: Of the result.
+        channels: Channels of the input.
+        filters: Channels of the result.
 
     Example:
         >>> block_of(4, (24, 24), 64, 64), block_of(10, (3, 3), 64, 64)
@@ -283,7 +296,7 @@ def _size_of(kernels: jax.Array) -> int:
 
 
 def _results_of(kernels: jax.Array, window: Ints) -> Ints:
-    """Rows and columns of results of a tile."""
+    """Rows and columns of results in a tile."""
     return tuple(_results(_size_of(kernels), width) for width in window)
 
 
@@ -292,7 +305,7 @@ def _valid_sizes(x: jax.Array, window: Ints) -> Ints:
 
 
 def _filled(x: jax.Array, window: Ints, steps: Ints) -> jax.Array:
-    """A map with as much at its ends as makes its valid result's sizes multiples of some steps."""
+    """A map padded at its ends until the sizes of its valid result are multiples of the steps."""
     sizes = _valid_sizes(x, window)
     return pad_spatial(x, tuple((0, -n % step) for n, step in zip(sizes, steps, strict=True)))
 
@@ -302,14 +315,13 @@ def _cut(x: jax.Array, sizes: Ints) -> jax.Array:
 
 
 def _tiles(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
-    """The convolution where the result is whole tiles."""
+    """The valid convolution of a map whose result consists of whole tiles."""
     down, across = _results_of(kernels, window)
     sizes = _valid_sizes(x, window)
     rows, columns = sizes[0] // down, sizes[1] // across
     size = _size_of(kernels)
     data = _data_matrix(size)
-    # Columns, then rows. XLA would work the first out again inside the second; the barriers
-    # keep them apart.
+    # Columns, then rows. The barriers keep XLA from recomputing the columns inside the rows.
     x = lax.optimization_barrier(jnp.stack(_combine(data, _spaced(x, size, columns, across))))
     x = jnp.stack(_combine(data, _spaced(x, size, rows, down)))
     x = lax.optimization_barrier(x.reshape(size * size, -1, x.shape[-1]))
@@ -326,10 +338,13 @@ def _tiles(x: jax.Array, kernels: jax.Array, window: Ints) -> jax.Array:
 
 
 def _products(x: jax.Array, kernels: jax.Array) -> tuple[jax.Array, bool]:
-    """The product of each place of a tile: [place, tile, filter], or filters before tiles.
+    """The product at each place of a tile: [place, tile, filter], or filters before tiles.
 
-    Of two factors a product lays the second out anew, each time: of a small map with many filters
-    that takes longer than the product. So what there is less of comes second.
+    A product repacks its second factor every time; for a small map with many filters, repacking
+    takes longer than the product. So the smaller factor comes second.
+
+    Returns:
+        The products, and whether filters come before tiles.
     """
     if _is_small(kernels):
         return lax.dot_general(x, kernels, (((2,), (1,)), ((0,), (0,)))), False
@@ -339,12 +354,12 @@ def _products(x: jax.Array, kernels: jax.Array) -> tuple[jax.Array, bool]:
 
 
 def _spaced(x: jax.Array, size: int, count: int, step: int) -> list[jax.Array]:
-    """What each place of a tile sees along a map's third axis, in so many tiles."""
+    """For each place of a tile, the values under it along a map's third axis, in `count` tiles."""
     return [lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis=2) for i in range(size)]
 
 
 def _combine(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
-    """Each row of a matrix times the parts, without multiplying by 0 and ±1."""
+    """Each row of a matrix times the parts, skipping zeros and multiplications by 1."""
     results = []
     for row in matrix:
         total = None

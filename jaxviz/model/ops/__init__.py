@@ -1,9 +1,15 @@
 """The reference implementation of each operation in `jaxviz.spec`: one file a family, as there."""
 
-from jaxviz.model.ops import conv, einsum, elementwise, layout, norm, pool
-from jaxviz.model.ops.registry import DIRECT, IMPLEMENTATIONS, PREPARE, compute, implements
+from jaxviz._util.parts import modules_of
+from jaxviz.model.ops.registry import (
+    DIRECT,
+    IMPLEMENTATIONS,
+    PREPARE,
+    RULES,
+    compute,
+    rules_of,
+)
 
-__all__ = [
-    "DIRECT", "IMPLEMENTATIONS", "PREPARE", "compute", "conv", "einsum", "elementwise",
-    "implements", "layout", "norm", "pool",
-]  # fmt: skip
+__all__ = ["DIRECT", "IMPLEMENTATIONS", "PREPARE", "RULES", "compute", "rules_of"]
+
+modules_of(__name__)

@@ -2,41 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial, reduce
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.registry import implements
-from jaxviz.model.ops.windows import (
-    Ints,
-    Pairs,
-    interleave,
-    pad_spatial,
-    same_padding,
-    sum_over_windows,
-    window_counts,
-    window_slice,
+from jaxviz.model.ops.intervals import Interval, convolved, weighted, with_zeros
+from jaxviz.model.ops.one_filter import columns, one_filter
+from jaxviz.model.ops.registry import (
+    BOTH,
+    CPU,
+    OneChannel,
+    Rules,
+    Weights,
+    implements,
+    no_bounds,
+    prefer,
+    reference,
+    take_channel,
 )
-from jaxviz.runtime.noinline import apart
-from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv
+from jaxviz.model.ops.shifted import shifted_sum
+from jaxviz.model.ops.windows import Pairs, same_padding
+from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Shape
 
-Weights = Mapping[str, jax.Array]
-#: Sums and maxima over shifted copies.
+#: A sum or maximum over shifted copies.
 SLICES = "slices"
-# From this width of a strided window on its gradient is summed phase by phase.
-_WIDE = 5
-# From so many channels on a depthwise sum stands by itself (`apart`). Steps of mini-Xception, whose
-# large maps have 8 and 16, take 8 to 12 % longer where all do; MobileNets' a fifth to a third less.
+# From this many channels, a depthwise sum is kept apart from its neighbours.
 _WORTH_A_PASS = 32
 
 
-@implements(Conv)
+def _conv_flops(op: Conv, inputs: Sequence[Shape], output: Shape) -> int:
+    (shape,) = inputs
+    pairs = _window_pairs(op, pad_amounts(op, _sizes(shape)), shape, output)
+    return 2 * pairs * ((shape[-1] or 1) // op.groups) * op.filters
+
+
+def _conv_bounds(
+    op: Conv, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    if op.groups > 1:
+        return None
+    return convolved(weights, inputs[0], padded=op.padding != "valid")
+
+
+def _conv_channel(
+    op: Conv, weights: Weights, channel: jax.Array, x: jax.Array, apart: bool
+) -> jax.Array:
+    kernel = take_channel(weights["kernel"], channel)[..., 0]
+    if op.groups > 1:
+        size = x.shape[-1] // op.groups
+        group = channel // (op.filters // op.groups)
+        x = lax.dynamic_slice_in_dim(x, group * size, size, axis=-1)
+    padding = pad_amounts(op, x.shape[1:-1])
+    result = one_filter(x, kernel, op.strides, op.dilation, padding, apart)
+    return _with_bias_of(result, weights, channel)
+
+
+@reference(
+    Conv,
+    Rules(
+        flops=_conv_flops,
+        bounds=_conv_bounds,
+        one_channel=OneChannel(from_whole=_conv_channel),
+        stored=True,
+        scaled_kernel=lambda op, kernel, factor: kernel * factor,
+    ),
+    in_memory=BOTH,
+)
 def conv(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
-    """Convolution as XLA has it."""
+    """Convolution by XLA."""
     padding = pad_amounts(op, x.shape[1:-1])
     return add_bias(
         lax.conv_general_dilated(
@@ -52,9 +89,59 @@ def conv(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
     )
 
 
-@implements(DepthwiseConv)
+def _depthwise_flops(op: DepthwiseConv, inputs: Sequence[Shape], output: Shape) -> int:
+    (shape,) = inputs
+    pairs = _window_pairs(op, pad_amounts(op, _sizes(shape)), shape, output)
+    return 2 * pairs * (shape[-1] or 1) * op.multiplier
+
+
+def _depthwise_bounds(
+    op: DepthwiseConv, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    kernel = weights["kernel"].reshape(-1, *weights["kernel"].shape[-2:])
+    low, high = inputs[0] if op.padding == "valid" else with_zeros(inputs[0])
+    least, most = weighted(kernel, (low[None, :, None], high[None, :, None]), (0,))
+    bias = weights.get("bias", np.zeros(1))
+    return least.reshape(-1) + bias, most.reshape(-1) + bias
+
+
+def _depthwise_same_channel(
+    op: DepthwiseConv,
+    weights: Weights,
+    channel: jax.Array,
+    inputs: Sequence[jax.Array],
+    implementation: str,
+) -> jax.Array:
+    kernel = lax.dynamic_slice_in_dim(weights["kernel"], channel, 1, axis=-2)
+    rest = {role: take_channel(w, channel) for role, w in weights.items() if role != "kernel"}
+    # Under vmap every unit has a kernel of its own, for which only this sum is fast.
+    return depthwise_sum(op, {"kernel": kernel, **rest}, inputs[0])
+
+
+def _depthwise_channel(
+    op: DepthwiseConv, weights: Weights, channel: jax.Array, x: jax.Array, apart: bool
+) -> jax.Array:
+    """Output channel c·M + m of a depthwise convolution with multiplier M."""
+    source, which = channel // op.multiplier, channel % op.multiplier
+    kernel = lax.dynamic_slice_in_dim(weights["kernel"], source, 1, axis=-2)
+    one = op.model_copy(update={"multiplier": 1, "bias": False})
+    result = depthwise_sum(one, {"kernel": take_channel(kernel, which)}, take_channel(x, source))
+    return _with_bias_of(result, weights, channel)
+
+
+@reference(
+    DepthwiseConv,
+    Rules(
+        flops=_depthwise_flops,
+        bounds=_depthwise_bounds,
+        one_channel=OneChannel(_depthwise_same_channel, _depthwise_channel),
+        stored=True,
+        scaled_kernel=lambda op, kernel, factor: kernel * factor.reshape(kernel.shape[-2:]),
+        joins_input=True,
+    ),
+)
 def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Array:
-    """Depthwise convolution as XLA has it: one group per channel."""
+    """Depthwise convolution by XLA: one group per channel."""
     kernel = weights["kernel"]
     channels = x.shape[-1]
     grouped = kernel.reshape(*op.window, 1, channels * op.multiplier)
@@ -70,12 +157,17 @@ def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Arr
     return add_bias(result, weights)
 
 
+@prefer(DepthwiseConv, SLICES, on=CPU, rank=10)
+def _any_depthwise(op: DepthwiseConv, shape: Shape) -> bool:
+    return True
+
+
 @implements(DepthwiseConv, SLICES)
 def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Array:
-    """Depthwise convolution as a sum of shifted, weighted copies, in one loop on a CPU.
+    """Depthwise convolution as a sum of shifted, weighted copies, in one loop.
 
-    XLA's grouped convolution is 20 to 60 times slower there. Of many channels it stands by itself:
-    with its border laid outside and all that reads it behind, worked out once each way.
+    XLA's grouped convolution is 20 times slower on a CPU. With many channels, the sum is kept
+    apart from its neighbours, so that each of its readers does not recompute it.
     """
     return depthwise_sum(op, weights, x, by_itself=x.shape[-1] >= _WORTH_A_PASS)
 
@@ -83,10 +175,7 @@ def depthwise_conv_slices(op: DepthwiseConv, weights: Weights, x: jax.Array) -> 
 def depthwise_sum(
     op: DepthwiseConv, weights: Weights, x: jax.Array, by_itself: bool = False
 ) -> jax.Array:
-    """The same for any platform, and joined with what is around it unless `by_itself`.
-
-    Its gradient is written out as the same implementation: autodiff of the slices alone is slow.
-    """
+    """Depthwise convolution as a `shifted_sum`, for any platform."""
     kernel = weights["kernel"]
     if op.multiplier > 1:
         x = jnp.repeat(x, op.multiplier, axis=-1)
@@ -95,152 +184,39 @@ def depthwise_sum(
     return add_bias(shifted_sum(x, kernel, op.strides, op.dilation, padding, by_itself), weights)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
-def shifted_sum(
-    x: jax.Array,
-    kernel: jax.Array,
-    strides: Ints,
-    dilation: Ints,
-    padding: Pairs,
-    by_itself: bool = False,
+def _transpose_flops(op: ConvTranspose, inputs: Sequence[Shape], output: Shape) -> int:
+    (shape,) = inputs
+    # From input to output, a transposed window covers positions as a window does backwards.
+    return 2 * _window_pairs(op, op.crop, output, shape) * (shape[-1] or 1) * op.filters
+
+
+def _transpose_channel(
+    op: ConvTranspose, weights: Weights, channel: jax.Array, x: jax.Array, apart: bool
 ) -> jax.Array:
-    """The sum over a window of shifted copies of a map, each times kernel [*window, channels].
-
-    `by_itself` keeps it and its gradient from being joined with what is around, on a CPU.
-    """
-    sizes = window_counts(x.shape[1:-1], kernel.shape[:-1], strides, dilation, padding)
-    implementation = _sum_by_itself if by_itself else _sum
-    return implementation(pad_spatial(x, padding), kernel, strides, dilation, sizes)
-
-
-def _sum(x: jax.Array, kernel: jax.Array, strides: Ints, dilation: Ints, sizes: Ints) -> jax.Array:
-    """Of a map that has its border already."""
-    return reduce(
-        jnp.add,
-        (
-            window_slice(x, offset, strides, dilation, sizes) * kernel[offset]
-            for offset in np.ndindex(*kernel.shape[:-1])
-        ),
-    )
+    """Planes, one for each window element, spread out by the stride and added."""
+    kernel = lax.dynamic_slice_in_dim(weights["kernel"], channel, 1, axis=-2)[..., 0, :]
+    offsets = list(np.ndindex(*op.window))
+    planes = lax.split(x @ columns(kernel), [1] * len(offsets), axis=-1)
+    terms = []
+    for plane, offset in zip(planes, offsets, strict=True):
+        config = [(0, 0, 0)]
+        for k, s, d, o, (low, high) in zip(
+            op.window, op.strides, op.dilation, offset, op.crop, strict=True
+        ):
+            config.append((o * d - low, (k - 1 - o) * d - high, s - 1))
+        terms.append(lax.pad(plane, jnp.zeros((), plane.dtype), [*config, (0, 0, 0)]))
+    return _with_bias_of(reduce(jnp.add, terms), weights, channel)
 
 
-_sum_by_itself = apart(2, 3, 4)(_sum)
-
-
-def _shifted_sum_forward(
-    x: jax.Array,
-    kernel: jax.Array,
-    strides: Ints,
-    dilation: Ints,
-    padding: Pairs,
-    by_itself: bool,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return shifted_sum(x, kernel, strides, dilation, padding, by_itself), (x, kernel)
-
-
-def shifted_sum_backward(
-    strides: Ints,
-    dilation: Ints,
-    padding: Pairs,
-    by_itself: bool,
-    kept: tuple[jax.Array, jax.Array],
-    cotangent: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """The gradients of `shifted_sum`, and of any other implementation of the same sum."""
-    x, kernel = kept
-    window = kernel.shape[:-1]
-    sizes = x.shape[1:-1]
-    to_x = shifted_sum_to_input(sizes, kernel, strides, dilation, padding, cotangent, by_itself)
-    # To the kernel: dropped by XLA where nobody asks for it.
-    padded = pad_spatial(x, padding)
-    sizes = cotangent.shape[1:-1]
-    axes = tuple(range(cotangent.ndim - 1))
-    to_kernel = jnp.stack(
-        [
-            jnp.sum(window_slice(padded, o, strides, dilation, sizes) * cotangent, axis=axes)
-            for o in np.ndindex(*window)
-        ]
-    ).reshape(kernel.shape)
-    return to_x, to_kernel
-
-
-def shifted_sum_to_input(
-    sizes: Ints,
-    kernel: jax.Array,
-    strides: Ints,
-    dilation: Ints,
-    padding: Pairs,
-    cotangent: jax.Array,
-    by_itself: bool = False,
-) -> jax.Array:
-    """The gradient of `shifted_sum` with respect to its input, of these spatial sizes.
-
-    A cotangent with one channel is spread over all channels of the kernel.
-    """
-    window = kernel.shape[:-1]
-    ones = (1,) * len(window)
-    if dilation == ones and strides != ones and max(window) >= _WIDE:
-        return _by_phases(sizes, kernel, strides, padding, cotangent)
-    if dilation == ones and strides != ones:
-        flat = kernel.reshape(-1, kernel.shape[-1])
-
-        def term(offsets: np.ndarray, cotangent: jax.Array) -> jax.Array:
-            weights = jnp.where(offsets < 0, 0, flat[np.maximum(offsets[..., 0], 0)])
-            return cotangent * weights
-
-        return sum_over_windows(sizes, window, strides, padding, (cotangent,), term)
-    # The cotangent, spread out by the stride, slid over by the flipped kernel.
-    config = [(0, 0, 0)]
-    for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True):
-        count = (n + low + high - (k - 1) * d - 1) // s + 1
-        before = (k - 1) * d - low
-        after = n + (k - 1) * d - before - ((count - 1) * s + 1)
-        config.append((before, after, s - 1))
-    spread = lax.pad(cotangent, jnp.zeros((), cotangent.dtype), [*config, (0, 0, 0)])
-    flipped = jnp.flip(kernel, axis=tuple(range(len(window))))
-    return shifted_sum(spread, flipped, ones, dilation, ((0, 0),) * len(window), by_itself)
-
-
-def _by_phases(
-    sizes: Ints, kernel: jax.Array, strides: Ints, padding: Pairs, cotangent: jax.Array
-) -> jax.Array:
-    """The same, each phase (position modulo stride) by itself: the less of few large windows."""
-    groups = tuple(-(-n // s) for n, s in zip(sizes, strides, strict=True))
-    taps = [_taps(phase, kernel.shape[:-1], strides, padding) for phase in np.ndindex(*strides)]
-    along = list(zip(*(shift for some in taps for _, shift in some), strict=True))
-    margins = tuple(
-        (max(0, -min(a)), max(0, max(a) + g - n))
-        for a, g, n in zip(along, groups, cotangent.shape[1:-1], strict=True)
-    )
-    padded = pad_spatial(cotangent, margins)
-    ones = (1,) * len(groups)
-    phases = []
-    for some in taps:
-        total = jnp.zeros((len(cotangent), *groups, kernel.shape[-1]), cotangent.dtype)
-        for offset, shift in some:
-            start = tuple(before + u for (before, _), u in zip(margins, shift, strict=True))
-            total += window_slice(padded, start, ones, ones, groups) * kernel[offset]
-        phases.append(total)
-    return interleave(phases, strides, sizes)
-
-
-def _taps(phase: Ints, window: Ints, strides: Ints, padding: Pairs) -> list[tuple[Ints, Ints]]:
-    """The elements of a window that see a phase, each with how many windows earlier it does."""
-    found = []
-    for offset in np.ndindex(*window):
-        steps = [
-            divmod(p + low - o, s)
-            for p, o, s, (low, _) in zip(phase, offset, strides, padding, strict=True)
-        ]
-        if not any(rest for _, rest in steps):
-            found.append((offset, tuple(earlier for earlier, _ in steps)))
-    return found
-
-
-shifted_sum.defvjp(_shifted_sum_forward, shifted_sum_backward)
-
-
-@implements(ConvTranspose)
+@reference(
+    ConvTranspose,
+    Rules(
+        flops=_transpose_flops,
+        bounds=no_bounds,
+        one_channel=OneChannel(from_whole=_transpose_channel),
+        stored=True,
+    ),
+)
 def conv_transpose(op: ConvTranspose, weights: Weights, x: jax.Array) -> jax.Array:
     """Transposed convolution: the flipped kernel slides over the input spread out by the stride."""
     spatial = tuple(range(len(op.window)))
@@ -259,14 +235,39 @@ def conv_transpose(op: ConvTranspose, weights: Weights, x: jax.Array) -> jax.Arr
     return add_bias(result, weights)
 
 
-@implements(Dense)
+def _dense_flops(op: Dense, inputs: Sequence[Shape], output: Shape) -> int:
+    return 2 * sizes_product(inputs[0]) * op.units
+
+
+def _dense_bounds(
+    op: Dense, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    return convolved(weights, inputs[0], padded=False) if inputs[0][0].size > 1 else None
+
+
+def _dense_channel(
+    op: Dense, weights: Weights, channel: jax.Array, x: jax.Array, apart: bool
+) -> jax.Array:
+    return _with_bias_of(x @ take_channel(weights["kernel"], channel), weights, channel)
+
+
+@reference(
+    Dense,
+    Rules(
+        flops=_dense_flops,
+        bounds=_dense_bounds,
+        one_channel=OneChannel(from_whole=_dense_channel),
+        stored=True,
+    ),
+    in_memory=BOTH,
+)
 def dense(op: Dense, weights: Weights, x: jax.Array) -> jax.Array:
     """Matrix product over the last axis."""
     return add_bias(x @ weights["kernel"], weights)
 
 
 def pad_amounts(op: Conv | DepthwiseConv, sizes: tuple[int, ...]) -> Pairs:
-    """How much is padded before and after each spatial axis of a map of these sizes."""
+    """Padding (before, after) of each spatial axis of a map of these sizes."""
     if op.padding == "valid":
         return ((0, 0),) * len(sizes)
     if op.padding == "same":
@@ -275,11 +276,49 @@ def pad_amounts(op: Conv | DepthwiseConv, sizes: tuple[int, ...]) -> Pairs:
 
 
 def add_bias(x: jax.Array, weights: Weights) -> jax.Array:
-    """A map plus its bias, where there is one."""
+    """A map plus its bias, if there is one."""
     return x + weights["bias"].reshape((1,) * (x.ndim - 1) + (-1,)) if "bias" in weights else x
 
 
 def dimensions(spatial: int) -> tuple[str, str, str]:
-    """How the axes of maps and kernels are laid out, channels last."""
+    """Layout of the axes of maps and kernels, channels last.
+
+    Example:
+        >>> dimensions(2)
+        ('NHWC', 'HWIO', 'NHWC')
+    """
     axes = "DHW"[3 - spatial :]
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def sizes_product(shape: Shape) -> int:
+    """How many numbers a shape holds; an open size counts as 1."""
+    return int(np.prod([n or 1 for n in shape], dtype=np.int64))
+
+
+def _with_bias_of(x: jax.Array, weights: Weights, channel: jax.Array) -> jax.Array:
+    return x + take_channel(weights["bias"], channel) if "bias" in weights else x
+
+
+def _sizes(shape: Shape) -> tuple[int, ...]:
+    """The spatial sizes of a shape; an open size counts as 1."""
+    return tuple(n or 1 for n in shape[:-1])
+
+
+def _window_pairs(
+    op: Conv | DepthwiseConv | ConvTranspose, padding: Pairs, large: Shape, small: Shape
+) -> int:
+    """Pairs of a window position and a real element under it; padding is not computed.
+
+    Args:
+        op: The operation, whose window slides over the larger map.
+        padding: Padding (before, after) of each spatial axis of the larger map.
+        large: Shape of the map under the window.
+        small: Shape of the map of window positions.
+    """
+    total = 1
+    for axis, (size, count) in enumerate(zip(_sizes(large), _sizes(small), strict=True)):
+        offsets = np.arange(op.window[axis]) * op.dilation[axis] - padding[axis][0]
+        places = np.arange(count)[:, None] * op.strides[axis] + offsets
+        total *= int(((places >= 0) & (places < size)).sum())
+    return total

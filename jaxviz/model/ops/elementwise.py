@@ -1,20 +1,52 @@
-"""Activations, norms and arithmetic."""
+"""Activations, batch norm and arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.model.ops.registry import FOLDED, KEPT, MOVED, MOVED_DIRECT, implements, prepares
-from jaxviz.spec import Activation, Affine, BatchNorm, Identity, Math, Merge, PRelu, Scale
+from jaxviz.model.ops.intervals import Interval, scaled
+from jaxviz.model.ops.registry import (
+    ALL_CHANNELS,
+    CPU,
+    FOLDED,
+    KEPT,
+    MOVED,
+    MOVED_DIRECT,
+    SAME_CHANNEL,
+    HostWeights,
+    OneChannel,
+    Rules,
+    Surroundings,
+    Weights,
+    implements,
+    no_bounds,
+    no_products,
+    prefer,
+    prefer_beside,
+    prepares,
+    reference,
+    same_bounds,
+    take_channel,
+)
+from jaxviz.spec import (
+    Activation,
+    Affine,
+    BatchNorm,
+    Identity,
+    Math,
+    Merge,
+    Op,
+    PRelu,
+    Scale,
+    Shape,
+)
 
-Weights = Mapping[str, jax.Array]
-#: Of a batch norm: one factor and one offset a channel, worked out beforehand.
+#: A batch norm with one factor and one offset per channel, computed once.
 FACTORS = "factors"
 
 
@@ -24,8 +56,19 @@ def relu(
     max_value: float | None = None,
     threshold: float = 0.0,
 ) -> jax.Array:
-    """Keras' ReLU: bounded, leaky or shifted where asked."""
-    # Selections, for the gradient of a minimum splits ties and costs a pass over the map.
+    """Keras' ReLU, which may be bounded, leaky or shifted.
+
+    Args:
+        x: Any array.
+        negative_slope: Slope up to the threshold.
+        max_value: Upper bound of the result; None for none.
+        threshold: Where the ReLU opens.
+
+    Example:
+        >>> relu(jnp.array([-2.0, 3.0, 9.0]), negative_slope=0.5, max_value=6.0).tolist()
+        [-1.0, 3.0, 6.0]
+    """
+    # Selections, because the gradient of a minimum splits ties and costs a pass over the map.
     positive = x if max_value is None else jnp.where(x >= max_value, max_value, x)
     closed = negative_slope * (x - threshold) if negative_slope else jnp.zeros((), x.dtype)
     return jnp.where(x <= threshold, closed, positive)
@@ -36,7 +79,7 @@ def _threshold(x: jax.Array, threshold: float, default_value: float) -> jax.Arra
 
 
 def _sparsemax(x: jax.Array, axis: float = -1) -> jax.Array:
-    """As Keras computes it: its threshold sums the running sums, where the paper takes the last."""
+    """Keras' sparsemax, whose threshold adds the running sums; the paper's takes the last one."""
     z = jnp.moveaxis(x, int(axis), -1)
     ordered = jnp.flip(jnp.sort(z, axis=-1), axis=-1)
     sums = jnp.cumsum(ordered, axis=-1)
@@ -80,7 +123,26 @@ _FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
 }
 
 
-@implements(Activation)
+def _activation_bounds(
+    op: Activation, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    low, high = inputs[0]
+    if op.function == "linear":
+        return low, high
+    return (_relu_of(op, low), _relu_of(op, high)) if op.function == "relu" else None
+
+
+def _relu_of(op: Activation, x: np.ndarray) -> np.ndarray:
+    """A ReLU in NumPy and float64."""
+    threshold = op.arguments.get("threshold", 0.0)
+    closed = op.arguments.get("negative_slope", 0.0) * (x - threshold)
+    return np.where(x > threshold, np.minimum(x, op.arguments.get("max_value", np.inf)), closed)
+
+
+@reference(
+    Activation,
+    Rules(flops=no_products, bounds=_activation_bounds, one_channel=SAME_CHANNEL),
+)
 def activation(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
     """A built-in activation function."""
     return _FUNCTIONS[op.function](x, **op.arguments)
@@ -88,18 +150,19 @@ def activation(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
 
 @implements(Activation, KEPT)
 def activation_kept(op: Activation, weights: Weights, x: jax.Array) -> jax.Array:
-    """A ReLU, bounded or not, that knows from its result where it is open.
+    """A ReLU, bounded or not, whose gradient is computed from its result.
 
-    XLA would work out again what went into it, a whole depthwise convolution perhaps, for
-    the gradient, or keep it in memory; the result is there anyway where a convolution reads it.
+    XLA would compute the gradient from the ReLU's input, and recompute that input or keep it. The
+    result is in memory anyway where a convolution reads it.
     """
     return relu_kept(x, op.arguments.get("max_value", np.inf))
 
 
-def knows_from_result(op: Any) -> bool:
-    """Whether an activation's result says where its gradient is zero."""
+@prefer_beside(Activation, KEPT, on=CPU)
+def _is_read_from_memory(op: Activation, around: Surroundings) -> bool:
+    """Whether the result is in memory and says where the gradient is zero."""
     return (
-        isinstance(op, Activation)
+        around.result_is_read
         and op.function == "relu"
         and not op.arguments.get("negative_slope")
         and not op.arguments.get("threshold")
@@ -107,9 +170,14 @@ def knows_from_result(op: Any) -> bool:
     )
 
 
+def is_plain_relu(op: Op) -> bool:
+    """Whether an operation is a ReLU without bound, slope or threshold."""
+    return op == Activation(function="relu")
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def relu_kept(x: jax.Array, most: float = np.inf) -> jax.Array:
-    """A ReLU up to `most` whose gradient is taken from its result."""
+    """A ReLU up to `most` whose gradient is computed from its result."""
     return jax.lax.optimization_barrier(relu(x, max_value=None if np.isinf(most) else most))
 
 
@@ -126,13 +194,33 @@ def _relu_kept_backward(most: float, y: jax.Array, cotangent: jax.Array) -> tupl
 relu_kept.defvjp(_relu_kept_forward, _relu_kept_backward)
 
 
-@implements(PRelu)
+@reference(PRelu, Rules(flops=no_products, bounds=no_bounds, one_channel=ALL_CHANNELS))
 def prelu(op: PRelu, weights: Weights, x: jax.Array) -> jax.Array:
     """Leaky ReLU with a learned slope."""
     return jnp.where(x > 0, x, weights["alpha"][None] * x)
 
 
-@implements(BatchNorm)
+def factors(op: BatchNorm, weights: HostWeights) -> tuple[np.ndarray, np.ndarray]:
+    """Factor and offset of each channel of a batch norm, in float64."""
+    found = {role: np.asarray(array, np.float64) for role, array in weights.items()}
+    factor = found.get("gamma", 1.0) / np.sqrt(found["variance"] + op.epsilon)
+    return factor, found.get("beta", 0.0) - found["mean"] * factor
+
+
+def _batch_norm_bounds(
+    op: BatchNorm, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    if op.axis != -1:
+        return None
+    scale = 1 / np.sqrt(weights["variance"].astype(np.float64) + op.epsilon)
+    scale = scale * weights.get("gamma", 1.0)
+    return scaled(inputs[0], scale, weights.get("beta", 0.0) - weights["mean"] * scale)
+
+
+@reference(
+    BatchNorm,
+    Rules(flops=no_products, bounds=_batch_norm_bounds, one_channel=SAME_CHANNEL, factors=factors),
+)
 def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
     """Normalisation by stored statistics, as one multiplication and one addition."""
     shape = [1] * x.ndim
@@ -146,16 +234,14 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
     return x * scale.reshape(shape) + offset.reshape(shape)
 
 
-def factors(op: BatchNorm, weights: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """What a batch norm multiplies each channel by and what it adds then, in float64."""
-    found = {role: np.asarray(array, np.float64) for role, array in weights.items()}
-    factor = found.get("gamma", 1.0) / np.sqrt(found["variance"] + op.epsilon)
-    return factor, found.get("beta", 0.0) - found["mean"] * factor
+@prefer(BatchNorm, FACTORS, on=CPU, rank=10)
+def _any_batch_norm(op: BatchNorm, shape: Shape) -> bool:
+    return True
 
 
 @prepares(BatchNorm, FACTORS)
-def prepare(op: BatchNorm, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Both, as wide as the weights."""
+def prepare(op: BatchNorm, weights: HostWeights) -> dict[str, np.ndarray]:
+    """Factor and offset of each channel, in the weights' type."""
     kind = weights["variance"].dtype
     return dict(
         zip(("factor", "offset"), (a.astype(kind) for a in factors(op, weights)), strict=True)
@@ -164,10 +250,10 @@ def prepare(op: BatchNorm, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 @implements(BatchNorm, FACTORS)
 def batch_norm_by_factors(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """The same with what `prepare` made.
+    """Batch norm with the factors from `prepare`.
 
-    XLA works the factors out for every value of a map again: in a DenseNet, where what is behind
-    a map in its block adds up to the gradient, for every value of every later map.
+    XLA would recompute the factors for every value of a map; in a dense block, for every value
+    of every later map.
     """
     shape = [1] * x.ndim
     shape[op.axis] = -1
@@ -176,10 +262,10 @@ def batch_norm_by_factors(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.
 
 @implements(BatchNorm, KEPT)
 def batch_norm_kept(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """The same, with a result that whatever comes next reads from memory.
+    """Batch norm whose result stays in memory for its reader.
 
-    XLA would write what went into it as well, and work it out again from that for a pooling
-    forward, while the pooling's gradient reads the result.
+    XLA would also store the norm's input, and recompute the norm from that input for the pooling
+    behind it.
     """
     return _in_memory(batch_norm(op, weights, x).astype(x.dtype))
 
@@ -189,19 +275,44 @@ def _in_memory(x: jax.Array) -> jax.Array:
     return jax.lax.optimization_barrier(x)
 
 
-# the gradient need not be in memory too
+# The gradient need not be in memory as well.
 _in_memory.defvjp(lambda x: (_in_memory(x), None), lambda _, cotangent: (cotangent,))
 
 
 @implements(Activation, MOVED)
 @implements(Activation, MOVED_DIRECT)
 @implements(BatchNorm, FOLDED)
-def nothing(op: Any, weights: Weights, x: jax.Array) -> jax.Array:
-    """What a neighbour does already (`jaxviz.model.fusion`)."""
+def nothing(op: Op, weights: Weights, x: jax.Array) -> jax.Array:
+    """The identity, because a neighbour does the work (`jaxviz.model.fusion`)."""
     return x
 
 
-@implements(Affine)
+def _affine_bounds(
+    op: Affine, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    return scaled(inputs[0], np.asarray(op.scale), np.asarray(op.offset))
+
+
+def _affine_same_channel(
+    op: Affine,
+    weights: Weights,
+    channel: jax.Array,
+    inputs: Sequence[jax.Array],
+    implementation: str,
+) -> jax.Array:
+    scale, offset = (
+        take_channel(jnp.asarray(numbers, inputs[0].dtype), channel)
+        if len(numbers) > 1
+        else numbers[0]
+        for numbers in (op.scale, op.offset)
+    )
+    return inputs[0] * scale + offset
+
+
+@reference(
+    Affine,
+    Rules(flops=no_products, bounds=_affine_bounds, one_channel=OneChannel(_affine_same_channel)),
+)
 def affine(op: Affine, weights: Weights, x: jax.Array) -> jax.Array:
     """Fixed scale and offset."""
     shape = (1,) * (x.ndim - 1) + (-1,)
@@ -209,7 +320,7 @@ def affine(op: Affine, weights: Weights, x: jax.Array) -> jax.Array:
     return x * scale + jnp.asarray(op.offset, x.dtype).reshape(shape)
 
 
-@implements(Scale)
+@reference(Scale, Rules(flops=no_products, bounds=no_bounds, one_channel=SAME_CHANNEL))
 def scale(op: Scale, weights: Weights, x: jax.Array) -> jax.Array:
     """Learned factors."""
     return x * weights["scale"]
@@ -242,13 +353,13 @@ _MATH: dict[str, Callable[..., jax.Array]] = {
 }
 
 
-@implements(Math)
+@reference(Math, Rules(flops=no_products, bounds=no_bounds, one_channel=SAME_CHANNEL))
 def math(op: Math, weights: Weights, x: jax.Array) -> jax.Array:
     """A function of one number."""
     return _MATH[op.function](x, **op.arguments)
 
 
-_MERGES: dict[str, Callable[[Any, Any], jax.Array]] = {
+_MERGES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "add": jnp.add,
     "average": jnp.add,
     "subtract": jnp.subtract,
@@ -259,16 +370,29 @@ _MERGES: dict[str, Callable[[Any, Any], jax.Array]] = {
 }
 
 
-@implements(Merge)
+def _merge_bounds(
+    op: Merge, weights: Mapping[str, np.ndarray], inputs: Sequence[Interval]
+) -> Interval | None:
+    if op.kind not in ("add", "average"):
+        return None
+    share = 1 / len(inputs) if op.kind == "average" else 1.0
+    low, high = (sum((i[end] for i in inputs), np.zeros(())) for end in (0, 1))
+    return low * share, high * share
+
+
+@reference(
+    Merge,
+    Rules(flops=no_products, bounds=_merge_bounds, one_channel=SAME_CHANNEL, combines=True),
+)
 def merge(op: Merge, weights: Weights, *inputs: jax.Array) -> jax.Array:
-    """Elementwise combination; axes that an input lacks come after its batch axis."""
+    """Elementwise combination; missing axes are added after an input's batch axis."""
     rank = max(x.ndim for x in inputs)
     aligned = [x.reshape(x.shape[0], *(1,) * (rank - x.ndim), *x.shape[1:]) for x in inputs]
     result = reduce(_MERGES[op.kind], aligned)
     return result / len(inputs) if op.kind == "average" else result
 
 
-@implements(Identity)
+@reference(Identity, Rules(flops=no_products, bounds=same_bounds, one_channel=SAME_CHANNEL))
 def identity(op: Identity, weights: Weights, x: jax.Array) -> jax.Array:
-    """Nothing."""
+    """The input itself."""
     return x

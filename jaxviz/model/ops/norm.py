@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from jaxviz.model.ops.registry import WRITTEN_OUT, implements
+from jaxviz.model.ops.registry import (
+    ALL_CHANNELS,
+    CPU,
+    SAME_CHANNEL,
+    WRITTEN_OUT,
+    Rules,
+    Weights,
+    implements,
+    no_bounds,
+    no_products,
+    prefer,
+    reference,
+)
 from jaxviz.spec import GroupNorm, LayerNorm, Reduce, Shape, UnitNorm
 
-Weights = Mapping[str, jax.Array]
+_MIXING = Rules(flops=no_products, bounds=no_bounds, one_channel=ALL_CHANNELS)
 
 
-@implements(LayerNorm)
+@reference(LayerNorm, _MIXING)
 def layer_norm(op: LayerNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """Over some axes of each image."""
+    """Normalisation over some axes of each image."""
     axes = tuple(sorted(op.axes))
     mean = jnp.mean(x, axis=axes, keepdims=True)
     centered = x - mean
@@ -29,6 +41,7 @@ def layer_norm(op: LayerNorm, weights: Weights, x: jax.Array) -> jax.Array:
     return result + weights["beta"].reshape(shape) if op.center else result
 
 
+@prefer(LayerNorm, WRITTEN_OUT, on=CPU, rank=10)
 def is_plain_norm(op: LayerNorm, shape: Shape) -> bool:
     """Whether each position is normalised by itself, to mean 0 and variance 1."""
     return op.axes == (-1,) and op.around_mean and op.subtract_mean
@@ -36,9 +49,9 @@ def is_plain_norm(op: LayerNorm, shape: Shape) -> bool:
 
 @implements(LayerNorm, WRITTEN_OUT)
 def layer_norm_written_out(op: LayerNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """The same of every position by itself, with a gradient whose two sums are products.
+    """Normalisation of every position by itself, with a gradient whose two sums are products.
 
-    As sums XLA's library for CPUs takes them with all that leads to them, ten maps.
+    XLA would fuse plain sums with everything that leads to them, which are ten maps.
     """
     result = _normalised(x, op.epsilon)
     result = result * weights["gamma"] if op.scale else result
@@ -70,9 +83,9 @@ def _normalised_backward(
 _normalised.defvjp(_normalised_forward, _normalised_backward)
 
 
-@implements(GroupNorm)
+@reference(GroupNorm, _MIXING)
 def group_norm(op: GroupNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """Groups of channels over the whole image."""
+    """Normalisation of groups of channels over the whole image."""
     grouped = x.reshape(*x.shape[:-1], op.groups, -1)
     axes = (*range(1, x.ndim - 1), x.ndim)
     centered = grouped - jnp.mean(grouped, axis=axes, keepdims=True)
@@ -82,9 +95,9 @@ def group_norm(op: GroupNorm, weights: Weights, x: jax.Array) -> jax.Array:
     return result + weights["beta"] if op.center else result
 
 
-@implements(UnitNorm)
+@reference(UnitNorm, _MIXING)
 def unit_norm(op: UnitNorm, weights: Weights, x: jax.Array) -> jax.Array:
-    """Division by the L2 norm, which is taken to be no less than epsilon."""
+    """Division by the L2 norm, or by epsilon where the norm is smaller."""
     total = jnp.sum(jnp.square(x), axis=op.axes, keepdims=True)
     return x * jnp.minimum(jax.lax.rsqrt(total), 1 / op.epsilon)
 
@@ -100,7 +113,7 @@ _REDUCTIONS: dict[str, Callable[..., jax.Array]] = {
 }
 
 
-@implements(Reduce)
+@reference(Reduce, Rules(flops=no_products, bounds=no_bounds, one_channel=SAME_CHANNEL))
 def reduce(op: Reduce, weights: Weights, x: jax.Array) -> jax.Array:
-    """One number for everything along some axes."""
+    """One number for all values along some axes."""
     return _REDUCTIONS[op.kind](x, axis=op.axes, keepdims=op.keepdims)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 import jax
@@ -10,9 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxviz.model.ops.conv import SLICES, shifted_sum
+from jaxviz.model.ops.conv import SLICES
 from jaxviz.model.ops.elementwise import relu, relu_kept
-from jaxviz.model.ops.registry import MOVED, MOVED_DIRECT, implements
+from jaxviz.model.ops.registry import (
+    CPU,
+    MOVED,
+    MOVED_DIRECT,
+    SAME_CHANNEL,
+    Rules,
+    Weights,
+    implements,
+    no_bounds,
+    no_products,
+    prefer,
+    reference,
+    same_bounds,
+)
+from jaxviz.model.ops.shifted import shifted_sum
 from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
@@ -23,14 +36,15 @@ from jaxviz.model.ops.windows import (
     window_slice,
 )
 from jaxviz.runtime.noinline import branching
-from jaxviz.spec import GlobalPool, Pool
-
-Weights = Mapping[str, jax.Array]
+from jaxviz.spec import GlobalPool, Op, Pad, Pool, Shape
 
 
-@implements(Pool)
+@reference(
+    Pool,
+    Rules(flops=no_products, bounds=same_bounds, one_channel=SAME_CHANNEL, stored=True),
+)
 def pool(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
-    """Pooling as XLA has it."""
+    """Pooling by XLA."""
     padding = _pool_padding(op, x.shape[1:-1])
     if op.kind == "max":
         return _reduce_window(x, -jnp.inf, lax.max, op, padding)
@@ -38,12 +52,17 @@ def pool(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     return total / _counts(op, x.shape, padding)
 
 
-@implements(Pool, SLICES)
-def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
-    """Pooling over shifted copies, with a written-out gradient: 10 to 40 times faster on a CPU.
+@prefer(Pool, SLICES, on=CPU, rank=10)
+def _any_pool(op: Pool, shape: Shape) -> bool:
+    return True
 
-    XLA's gradient of a maximum (select-and-scatter) runs on one thread without vectors.
-    On a tie the first position of the window takes the gradient, as in TensorFlow.
+
+@implements(Pool, SLICES, rereads_gradient=True)
+def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
+    """Pooling over shifted copies, with a written-out gradient.
+
+    XLA's gradient of a maximum (select-and-scatter) runs on one thread without vectors, 10 times
+    slower. On a tie, the first position of the window takes the gradient, as in TensorFlow.
     """
     padding = _pool_padding(op, x.shape[1:-1])
     if op.kind == "max":
@@ -51,23 +70,23 @@ def pool_slices(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
     ones = (1,) * len(op.window)
     kernel = jnp.ones((*op.window, x.shape[-1]), x.dtype)
     total = shifted_sum(x, kernel, op.strides, ones, padding, True)
-    # With a stride several positions read each number of the gradient, which is divided once.
+    # With a stride, several positions read each number of the gradient; it is divided once.
     return branching(total) / _counts(op, x.shape, padding)
 
 
-@implements(Pool, MOVED)
+@implements(Pool, MOVED, rereads_gradient=True)
 def pool_and_relu(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
-    """Maximum pooling of what a ReLU would leave, with the ReLU behind it.
+    """Maximum pooling, then the ReLU that stood before it.
 
-    The largest of some values and zero, either way; the gradient too, for where a window has
-    nothing above zero none goes through.
+    Values and gradients are equal, because a maximum and a ReLU commute, and a window without
+    positive values passes no gradient either way.
     """
     return relu(pool_slices(op, weights, x))
 
 
 @implements(Pool, MOVED_DIRECT)
 def pool_and_relu_direct(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
-    """The same of XLA's pooling: one map in memory, where before and behind the ReLU were two."""
+    """XLA's pooling, then the ReLU that stood before it: one map in memory instead of two."""
     return relu_kept(pool(op, weights, x))
 
 
@@ -118,12 +137,24 @@ def _max_backward(
 _max_slices.defvjp(_max_forward, _max_backward)
 
 
-@implements(GlobalPool)
+@reference(GlobalPool, Rules(flops=no_products, bounds=no_bounds, one_channel=SAME_CHANNEL))
 def global_pool(op: GlobalPool, weights: Weights, x: jax.Array) -> jax.Array:
     """Maximum or mean over all spatial axes."""
     axes = tuple(range(1, x.ndim - 1))
     collapse = jnp.max if op.kind == "max" else jnp.mean
     return collapse(x, axis=axes, keepdims=op.keepdims)
+
+
+def is_maximum(op: Op) -> bool:
+    """Whether an operation is a maximum pooling."""
+    return isinstance(op, Pool) and op.kind == "max"
+
+
+def pads_pool(pad: Op, pool: Op) -> bool:
+    """Whether `pad` puts zeros around a pooling's map, and no window holds zeros alone."""
+    if not (isinstance(pad, Pad) and isinstance(pool, Pool) and pool.padding == "valid"):
+        return False
+    return all(max(pair) < k for pair, k in zip(pad.amounts, pool.window, strict=True))
 
 
 def _pool_padding(op: Pool, sizes: Ints) -> Pairs:
@@ -148,7 +179,7 @@ def _reduce_window(
 
 
 def _counts(op: Pool, shape: Ints, padding: Pairs) -> np.ndarray:
-    """How many real positions each window covers: padding does not count."""
+    """How many real positions each window covers, without padding."""
     counts = np.ones((), np.float32)
     for n, k, s, (low, high) in zip(shape[1:-1], op.window, op.strides, padding, strict=True):
         starts = np.arange(0, n + low + high - k + 1, s) - low

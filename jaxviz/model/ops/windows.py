@@ -16,7 +16,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def same_padding(sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> Pairs:
-    """TensorFlow's rule: as many outputs as strides fit, the odd pixel at the end."""
+    """TensorFlow's rule for "same": one output per stride; an odd pixel is added at the end."""
     pairs = []
     for n, k, s, d in zip(sizes, window, strides, dilation, strict=True):
         total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
@@ -25,7 +25,7 @@ def same_padding(sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> Pa
 
 
 def window_counts(sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Pairs) -> Ints:
-    """How many positions a window takes along each axis."""
+    """Number of window positions along each axis."""
     return tuple(
         (n + low + high - (k - 1) * d - 1) // s + 1
         for n, k, s, d, (low, high) in zip(sizes, window, strides, dilation, padding, strict=True)
@@ -33,7 +33,7 @@ def window_counts(sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padd
 
 
 def turned_padding(window: Ints, dilation: Ints, padding: Pairs) -> Pairs:
-    """The border in which the turned kernel slides back: its reach less what was padded."""
+    """Padding of the cotangent for the turned kernel: the window's reach minus the padding."""
     reach = [(k - 1) * d for k, d in zip(window, dilation, strict=True)]
     return tuple((r - low, r - high) for r, (low, high) in zip(reach, padding, strict=True))
 
@@ -41,14 +41,14 @@ def turned_padding(window: Ints, dilation: Ints, padding: Pairs) -> Pairs:
 def window_slice(
     x: jax.Array, offset: Ints, strides: Ints, dilation: Ints, sizes: Ints
 ) -> jax.Array:
-    """What one element of a window sees at every position: [batch, *sizes, channels]."""
+    """The values under one window element at every position: [batch, *sizes, channels]."""
     start = [o * d for o, d in zip(offset, dilation, strict=True)]
     stop = [a + (n - 1) * s + 1 for a, n, s in zip(start, sizes, strides, strict=True)]
     return lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *strides, 1))
 
 
 def pad_spatial(x: jax.Array, padding: Pairs, value: float = 0.0) -> jax.Array:
-    """A map [batch, …, channels] with a border of one value around its spatial axes."""
+    """A map [batch, …, channels], padded with one value around its spatial axes."""
     if not any(n for pair in padding for n in pair):
         return x
     config = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
@@ -63,29 +63,28 @@ def sum_over_windows(
     arrays: tuple[jax.Array, ...],
     term: Callable[..., jax.Array],
 ) -> jax.Array:
-    """Give back to every input position what the windows over it have for it.
+    """The gradient of a strided window: for every input position, the sum over its windows.
 
-    The gradient of a strided window. Inputs are taken in phases (position modulo stride):
-    all of a phase lie at the same places of their windows, so each phase is a sum of
-    shifted maps and the whole a handful of dense terms, where spreading the windows out by
-    their stride first would work on zeros mostly.
+    Input positions are grouped into phases (position modulo stride). All positions of a phase lie
+    at the same places of their windows, so each phase is a sum of a few shifted, dense maps.
+    Spreading the windows out by their stride would mostly compute on zeros.
 
     Args:
         sizes: Spatial sizes of the input.
         window: Sizes of the window, without dilation.
-        strides: Its strides.
-        padding: Its padding.
+        strides: Strides of the window.
+        padding: Padding of the input.
         arrays: Maps [batch, *windows, channels], one entry per window.
-        term: (offsets, *maps) -> a term of the sum. `offsets` has the place in the window,
-            counted row by row, [1, *(1, stride per axis), 1], or -1 for none; the maps are
-            [batch, *(positions, 1 per axis), channels].
+        term: (offsets, *maps) -> one term of the sum. `offsets` [1, *(1, stride per axis), 1] holds
+            the place in the window, counted row by row, or -1 outside of it. The maps are [batch,
+            *(positions, 1 per axis), channels].
 
     Returns:
         [batch, *sizes, channels].
     """
     counts = arrays[0].shape[1:-1]
     groups = tuple(-(-n // s) for n, s in zip(sizes, strides, strict=True))
-    shifts = []  # by how many windows earlier the covering window lies, per axis
+    shifts = []  # distance back to the covering window, in windows, per axis
     for k, s, (low, _) in zip(window, strides, padding, strict=True):
         shifts.append(range(-((low + s - 1) // s), (k - 1 - low) // s + 1))
     margins = [
@@ -113,7 +112,7 @@ def sum_over_windows(
 
 
 def _phase_offsets(shift: Ints, window: Ints, strides: Ints, padding: Pairs) -> np.ndarray:
-    """Where in its window each phase lies: [1, *(1, stride per axis), 1], -1 for outside."""
+    """Place of each phase in its window: [1, *(1, stride per axis), 1]; -1 outside of it."""
     index = np.zeros((), np.int64)
     inside = np.ones((), bool)
     for u, k, s, (low, _) in zip(shift, window, strides, padding, strict=True):
@@ -125,10 +124,10 @@ def _phase_offsets(shift: Ints, window: Ints, strides: Ints, padding: Pairs) -> 
 
 
 def interleave(phases: Sequence[jax.Array], strides: Ints, sizes: Ints) -> jax.Array:
-    """Maps of every phase of a stride, row by row, back in one map of these spatial sizes."""
+    """Join the maps of all phases, given row by row, into one map of these spatial sizes."""
     if len(phases) == 1:
         return phases[0]
-    # Stacked axis by axis, not at once and transposed: NASNet's stem takes 1.6 ms so, not 1.8.
+    # Stacking axis by axis is faster than stacking at once and transposing.
     whole = _zipped(lax.optimization_barrier(tuple(phases)), strides, 1)
     return lax.slice(whole, (0,) * whole.ndim, (len(whole), *sizes, whole.shape[-1]))
 

@@ -108,7 +108,7 @@ def test_recipe_and_dry_run(run, model, tmp_path):
         (["atlas", "nowhere.keras"], 1, "there is no file 'nowhere.keras'"),
         (["atlas", "{text}"], 1, "is not a model that can be read"),
         (["atlas", "{model}", "--layers", "convv1"], 1, r"Did you mean conv1"),
-        (["atlas", "{model}", "--channels", "6:9"], 1, r"It has 6: 0:6"),
+        (["atlas", "{model}", "--channels", "6:9"], 1, r"It has 6 channels, 0:6"),
         (["atlas", "{model}", "--channels", "x"], 1, r"Expected A:B"),
         (["atlas", "{model}", "--size", "1"], 1, r"least size that works is 2"),
         (["atlas", "{model}", "--size", "0"], 2, r"--size"),

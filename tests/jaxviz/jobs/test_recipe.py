@@ -106,7 +106,7 @@ def test_no_channel_range(text):
 
 @pytest.mark.parametrize("text", ["8", "9:12", "4:4", "8:"])
 def test_channels_that_do_not_exist(text):
-    with pytest.raises(LayerError, match="It has 8: 0:8"):
+    with pytest.raises(LayerError, match="It has 8 channels, 0:8"):
         match_channels(text, 8, "conv1")
 
 

@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxviz.errors import ConfigError
-from jaxviz.model.dispatch import LOWERINGS, choose_implementations
+from jaxviz.model.dispatch import choose_implementations
 from jaxviz.model.kernels import winograd
 from jaxviz.model.kernels.shift_add import SUMMED, suits_summed
 from jaxviz.model.kernels.winograd import block_of, suits_small_tiles
-from jaxviz.model.ops import PREPARE, compute, conv
+from jaxviz.model.ops import IMPLEMENTATIONS, PREPARE, compute, conv
+from jaxviz.model.ops.registry import preferences
 from jaxviz.model.ops.windows import pad_spatial
 from jaxviz.spec import Activation, BatchNorm, Conv, DepthwiseConv, LayerNorm, Op, Pool
 from tests.support.tiny import tiny_bundle
@@ -353,6 +354,7 @@ def test_the_first_of_equal_maxima_takes_the_gradient():
 COMPARISONS = {
     (Pool, "slices"): test_pool,
     (DepthwiseConv, "slices"): test_depthwise,
+    (DepthwiseConv, "summed"): test_summed_depthwise,
     (Conv, "patches"): test_patches_and_prepared,
     (Conv, "prepared"): test_patches_and_prepared,
     (Conv, "slices"): test_grouped,
@@ -364,8 +366,36 @@ COMPARISONS = {
     (Conv, "winograd in blocks, small tiles"): test_winograd,
     (BatchNorm, "factors"): test_batch_norm,
     (LayerNorm, "written out"): test_layer_norm,
+    (Activation, "input kept"): test_gelu,
 }
 
 
-def test_every_lowering_has_its_comparison():
-    assert {(lowering.op, lowering.implementation) for lowering in LOWERINGS} == set(COMPARISONS)
+def test_every_kernel_and_every_preference_has_its_comparison():
+    kernels = {
+        (op, name)
+        for op, named in IMPLEMENTATIONS.items()
+        for name, implementation in named.items()
+        if implementation.compute.__module__.startswith("jaxviz.model.kernels.")
+    }
+    preferred = {(preference.op, preference.implementation) for preference in preferences()}
+    assert kernels | preferred == set(COMPARISONS)
+
+
+def test_the_order_of_preference():
+    """A kernel that comes before others takes their work, so its place is stated here."""
+    assert [p.implementation for p in preferences("cpu") if p.op is Conv] == [
+        "slices",
+        "blocks",
+        "patches",
+        "prepared",  # an image
+        "winograd in blocks, small tiles",
+        "winograd, small tiles",
+        "winograd in blocks",
+        "winograd",
+        "dilated",
+        "prepared",
+    ]
+    ranks = [(p.op, p.rank, platform) for p in preferences() for platform in p.platforms]
+    assert len(set(ranks)) == len(ranks)
+    assert [p.implementation for p in preferences("tpu")] == ["summed"]
+    assert preferences("gpu") == ()

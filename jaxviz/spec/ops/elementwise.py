@@ -1,4 +1,4 @@
-"""Operations that work on each position by itself: activations, norms, arithmetic."""
+"""Operations on each position by itself: activations, batch norm, arithmetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ActivationName = Literal[
     "softmax", "log_softmax", "sparsemax", "glu",
 ]  # fmt: skip
 ACTIVATIONS: tuple[str, ...] = get_args(ActivationName)
-#: These mix the values of a whole axis, so they cannot be computed for one channel alone.
+# These mix the values of a whole axis, so one channel cannot be computed alone.
 _MIXING = frozenset({"softmax", "log_softmax", "sparsemax", "glu"})
 
 
@@ -31,32 +31,32 @@ class Activation(Op):
 
     @property
     def channelwise(self) -> bool:  # type: ignore[override]
-        """All but those that normalise over an axis."""
+        """Every function but those that normalise over an axis."""
         return self.function not in _MIXING
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged, but for the gated linear unit, which halves an axis."""
+        """The input's shape; the gated linear unit halves one axis."""
         (shape,) = inputs
         if self.function != "glu":
             return shape
         axis = int(self.arguments.get("axis", -1))
         size = known(shape[axis], "the axis that glu halves")
         if size % 2:
-            raise SpecError(f"glu cannot halve an axis of {size} positions")
+            raise SpecError(f"glu halves axis {axis}, which has {size} positions, an odd number")
         halved = list(shape)
         halved[axis] = size // 2
         return tuple(halved)
 
 
 class PRelu(Op):
-    """Leaky ReLU with a learned slope. Weight: `alpha`, 1 along shared axes."""
+    """Leaky ReLU with a trained slope. Weight: `alpha`, of size 1 along shared axes."""
 
     op: Literal["prelu"] = "prelu"
-    #: Axes (0 is the first spatial one) along which one slope is shared.
+    #: Axes along which one slope is shared; 0 is the first spatial axis.
     shared_axes: tuple[int, ...] = ()
 
     def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
-        """One slope per position and channel, or shared."""
+        """One slope per position and channel, except along shared axes."""
         return {"alpha": tuple(1 if i in self.shared_axes else n for i, n in enumerate(inputs[0]))}
 
 
@@ -67,28 +67,29 @@ class BatchNorm(Op):
     """
 
     op: Literal["batch_norm"] = "batch_norm"
+    statistics: ClassVar[tuple[str, ...]] = ("mean", "variance")
     epsilon: float = Field(ge=0)
     scale: bool = True
     center: bool = True
-    #: Negative; -1 is the channel axis.
+    #: The normalised axis, negative; -1 is the channel axis.
     axis: int = -1
 
     @property
     def channelwise(self) -> bool:  # type: ignore[override]
-        """Only over the channel axis can one channel be computed alone."""
+        """One channel can be computed alone if the channel axis is normalised."""
         return self.axis == -1
 
     def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
-        """Statistics, and scale and offset where they are learned."""
+        """Statistics, and scale and offset if they are trained."""
         shape: Shape = (known(inputs[0][self.axis], "the normalised axis"),)
-        roles = ["mean", "variance"]
+        roles = [*self.statistics]
         roles += ["gamma"] if self.scale else []
         roles += ["beta"] if self.center else []
         return dict.fromkeys(roles, shape)
 
 
 class Affine(Op):
-    """Fixed scale and offset, x · scale + offset, one number or one per channel (Rescaling)."""
+    """x · scale + offset with fixed numbers, one for all channels or one each (Rescaling)."""
 
     op: Literal["affine"] = "affine"
     channelwise: ClassVar[bool] = True
@@ -96,28 +97,28 @@ class Affine(Op):
     offset: tuple[float, ...]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged."""
+        """The input's shape."""
         (shape,) = inputs
-        for numbers in (self.scale, self.offset):
+        for name, numbers in (("scale", self.scale), ("offset", self.offset)):
             if len(numbers) not in (1, shape[-1]):
-                raise SpecError(f"{len(numbers)} factors for {shape[-1]} channels")
+                raise SpecError(f"{name} has {len(numbers)} numbers, expected 1 or {shape[-1]}")
         return shape
 
 
 class Scale(Op):
-    """x · scale with learned numbers, broadcast from the last axis. Weight: `scale`."""
+    """x · scale with trained numbers, broadcast from the last axis. Weight: `scale`."""
 
     op: Literal["scale"] = "scale"
-    #: Of the weight; () is one number for everything.
+    #: Shape of the weight; () is a single number.
     shape: tuple[PositiveInt, ...]
 
     @property
     def channelwise(self) -> bool:  # type: ignore[override]
-        """Where the last axis of the weight is the channels."""
+        """The last axis of the weight is the channel axis, unless the weight is one number."""
         return bool(self.shape)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged."""
+        """The input's shape."""
         (shape,) = inputs
         if len(self.shape) > len(shape) or any(
             n != 1 and m is not None and n != m
@@ -132,7 +133,7 @@ class Scale(Op):
 
 
 class Math(Op):
-    """A function of one number, with its arguments (`exponent`; `minimum`, `maximum` of clip)."""
+    """A function of one number; `power` takes `exponent`, `clip` takes `minimum`, `maximum`."""
 
     op: Literal["math"] = "math"
     channelwise: ClassVar[bool] = True
@@ -160,7 +161,7 @@ class Merge(Op):
 
 
 class Identity(Op):
-    """Nothing at inference: dropout, noise, augmentation."""
+    """The identity; dropout, noise and augmentation at inference."""
 
     op: Literal["identity"] = "identity"
     channelwise: ClassVar[bool] = True
@@ -169,5 +170,5 @@ class Identity(Op):
 def _broadcast(sizes: tuple[int | None, ...], shapes: tuple[Shape, ...]) -> int | None:
     found = {n for n in sizes if n != 1}
     if len(found - {None}) > 1:
-        raise SpecError(f"shapes {' and '.join(map(str, shapes))} do not fit each other")
+        raise SpecError(f"shapes {' and '.join(map(str, shapes))} do not broadcast")
     return next(iter(found - {None}), None if None in found else 1)

@@ -1,4 +1,4 @@
-"""Pooling."""
+"""Pooling operations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxviz.spec.op import Op, Padding, Shape, axis_padding, need_rank, window_s
 
 
 class Pool(Op):
-    """Maximum or average over a sliding window; padding never counts in either."""
+    """Maximum or average over a sliding window, without its padding."""
 
     op: Literal["pool"] = "pool"
     channelwise: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class Pool(Op):
         return (*spatial, shape[-1])
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Stride and window widen what is read."""
+        """Stride and window widen the extent."""
         return (extent - 1) * self.strides[axis] + self.window[axis]
 
 
@@ -43,10 +43,10 @@ class GlobalPool(Op):
     keepdims: bool = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Channels alone, or with axes of size 1 before them."""
+        """The channels, with axes of size 1 before them if `keepdims`."""
         (shape,) = inputs
         return (*(1,) * (len(shape) - 1), shape[-1]) if self.keepdims else (shape[-1],)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Everything is read."""
+        """Every output reads the whole axis."""
         return None

@@ -1,4 +1,4 @@
-"""Operations that move values around: padding, cropping, resizing, reshaping, joining."""
+"""Operations that move values: padding, cropping, resizing, reshaping, joining."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pad(Op):
     amounts: Pairs
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Larger by the amounts."""
+        """Each spatial axis grows by its amounts."""
         (shape,) = inputs
         need_rank(shape, len(self.amounts), self.op)
         spatial = (
@@ -38,7 +38,7 @@ class Crop(Op):
     amounts: Pairs
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Smaller by the amounts."""
+        """Each spatial axis shrinks by its amounts."""
         (shape,) = inputs
         need_rank(shape, len(self.amounts), self.op)
         spatial = tuple(
@@ -58,14 +58,14 @@ class Upsample(Op):
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = "nearest"
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Larger by the factors."""
+        """Each spatial axis grows by its factor."""
         (shape,) = inputs
         need_rank(shape, len(self.factors), self.op)
         spatial = (None if n is None else n * f for n, f in zip(shape, self.factors, strict=False))
         return (*spatial, shape[-1])
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Interpolation reads a neighbour on either side."""
+        """Interpolation reads neighbours on either side."""
         spread = {"nearest": 0, "bilinear": 1, "bicubic": 3, "lanczos3": 5, "lanczos5": 9}
         return (extent - 2) // self.factors[axis] + 2 + spread[self.interpolation]
 
@@ -77,7 +77,7 @@ class Resize(Op):
     channelwise: ClassVar[bool] = True
     size: tuple[PositiveInt, PositiveInt]
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = "bilinear"
-    #: Whether what is made smaller is smoothed first.
+    #: Whether a map that shrinks is smoothed first.
     antialias: bool = False
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -87,7 +87,7 @@ class Resize(Op):
         return (*self.size, shape[-1])
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Depends on the size of the input."""
+        """The extent depends on the input's size, so the whole axis counts."""
         return None
 
 
@@ -99,11 +99,11 @@ class Slice(Op):
 
     @property
     def channelwise(self) -> bool:  # type: ignore[override]
-        """Where every channel stays in its place."""
+        """Channels stay apart if the last axis is taken whole."""
         return bool(self.bounds) and self.bounds[-1] == (None, None, 1)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """How many positions are left of each axis."""
+        """The number of positions left of each axis."""
         (shape,) = inputs
         if len(self.bounds) != len(shape) or any(not step for _, _, step in self.bounds):
             raise SpecError(f"cannot take {self.bounds} of shape {shape}")
@@ -118,45 +118,45 @@ class Slice(Op):
         return sizes
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """A step reads further apart."""
+        """A step widens the extent."""
         step = abs(self.bounds[axis][2]) if axis < len(self.bounds) else 1
         return (extent - 1) * step + 1
 
 
 class Expand(Op):
-    """A new axis of size 1 (negative; its place in the result)."""
+    """A new axis of size 1; `axis` is its place in the result, negative."""
 
     op: Literal["expand"] = "expand"
     axis: Annotated[int, Field(le=-1)]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """One axis more."""
+        """The shape with one axis more."""
         position = len(inputs[0]) + 1 + self.axis
         if position < 0:
-            raise SpecError(f"axis {self.axis} cannot be added to shape {inputs[0]}")
+            raise SpecError(f"cannot add axis {self.axis} to shape {inputs[0]}")
         return (*inputs[0][:position], 1, *inputs[0][position:])
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Positions lose their meaning."""
+        """Positions are not kept, so the whole axis counts."""
         return None
 
 
 class Squeeze(Op):
-    """An axis of size 1 (negative) taken away."""
+    """Removes an axis of size 1; `axis` is negative."""
 
     op: Literal["squeeze"] = "squeeze"
     axis: Annotated[int, Field(le=-1)]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """One axis less."""
+        """The shape with one axis less."""
         (shape,) = inputs
         if -self.axis > len(shape) or shape[self.axis] != 1:
-            raise SpecError(f"axis {self.axis} of shape {shape} is not of size 1")
+            raise SpecError(f"cannot remove axis {self.axis} of shape {shape}: expected size 1")
         position = len(shape) + self.axis
         return (*shape[:position], *shape[position + 1 :])
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Positions lose their meaning."""
+        """Positions are not kept, so the whole axis counts."""
         return None
 
 
@@ -172,7 +172,9 @@ class Concatenate(Op):
         result = list(inputs[0])
         for shape in inputs[1:]:
             if len(shape) != len(result):
-                raise SpecError(f"cannot join shapes {' and '.join(map(str, inputs))}")
+                raise SpecError(
+                    f"cannot join shapes {' and '.join(map(str, inputs))}: ranks differ"
+                )
             for i, n in enumerate(shape):
                 if i == axis:
                     total = result[i]
@@ -180,18 +182,19 @@ class Concatenate(Op):
                 elif result[i] is None or n is None:
                     result[i] = result[i] if n is None else n
                 elif n != result[i]:
-                    raise SpecError(f"cannot join shapes {' and '.join(map(str, inputs))}")
+                    joined = " and ".join(map(str, inputs))
+                    raise SpecError(f"cannot join shapes {joined} along axis {self.axis}")
         return tuple(result)
 
 
 class Reshape(Op):
-    """Same values, other shape; one -1 is worked out."""
+    """The same values in another shape; one size may be -1, which the others determine."""
 
     op: Literal["reshape"] = "reshape"
     shape: tuple[int, ...]
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The target, with -1 worked out where the input is known."""
+        """The new shape; -1 stays open (None) if the input's sizes are."""
         (shape,) = inputs
         if any(n is None for n in shape):
             return tuple(None if n == -1 else n for n in self.shape)
@@ -207,7 +210,7 @@ class Reshape(Op):
         return tuple(total // fixed if n == -1 else n for n in self.shape)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Positions lose their meaning."""
+        """Positions are not kept, so the whole axis counts."""
         return None
 
 
@@ -224,7 +227,7 @@ class Flatten(Op):
         return (math.prod(n for n in shape if n is not None),)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Positions lose their meaning."""
+        """Positions are not kept, so the whole axis counts."""
         return None
 
 
@@ -242,7 +245,7 @@ class Permute(Op):
         return tuple(shape[i] for i in self.order)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Positions lose their meaning."""
+        """Positions are not kept, so the whole axis counts."""
         return None
 
 
@@ -253,6 +256,6 @@ class RepeatVector(Op):
     times: PositiveInt
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """One axis more."""
+        """The shape with one axis more."""
         need_rank(inputs[0], 0, self.op)
         return (self.times, known(inputs[0][0], "the repeated vector"))

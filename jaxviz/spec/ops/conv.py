@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -17,6 +17,7 @@ class Conv(Op):
     """
 
     op: Literal["conv"] = "conv"
+    convolution: ClassVar[bool] = True
     filters: PositiveInt
     window: tuple[PositiveInt, ...]
     strides: tuple[PositiveInt, ...]
@@ -36,30 +37,37 @@ class Conv(Op):
         channels = known(inputs[0][-1], "the channel axis")
         if channels % self.groups or self.filters % self.groups:
             raise SpecError(
-                f"{channels} input and {self.filters} output channels "
-                f"do not divide into {self.groups} groups"
+                f"{channels} input channels and {self.filters} filters do not divide into "
+                f"{self.groups} groups"
             )
         kernel = (*self.window, channels // self.groups, self.filters)
         return {"kernel": kernel, **({"bias": (self.filters,)} if self.bias else {})}
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Stride and dilated window widen what is read."""
+        """Stride and dilated window widen the extent."""
         return _reach(self, extent, axis)
 
 
 class DepthwiseConv(Op):
-    """Convolution of each channel by itself; output channel c·M + m comes from input channel c.
+    """Convolution of each channel by itself.
 
-    Weights: `kernel` [*window, channels, multiplier], `bias` [channels·multiplier].
+    With multiplier M, output channel c·M + m comes from input channel c. Weights: `kernel`
+    [*window, channels, multiplier], `bias` [channels·multiplier].
     """
 
     op: Literal["depthwise_conv"] = "depthwise_conv"
+    convolution: ClassVar[bool] = True
     multiplier: PositiveInt = 1
     window: tuple[PositiveInt, ...]
     strides: tuple[PositiveInt, ...]
     dilation: tuple[PositiveInt, ...]
     padding: Padding
     bias: bool = True
+
+    @property
+    def channelwise(self) -> bool:  # type: ignore[override]
+        """Only a multiplier of 1 leaves as many channels as there were."""
+        return self.multiplier == 1
 
     def output_shape(self, *inputs: Shape) -> Shape:
         """Shape after the window has slid over every spatial axis."""
@@ -74,18 +82,19 @@ class DepthwiseConv(Op):
         return {"kernel": kernel, **({"bias": (channels * self.multiplier,)} if self.bias else {})}
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Stride and dilated window widen what is read."""
+        """Stride and dilated window widen the extent."""
         return _reach(self, extent, axis)
 
 
 class ConvTranspose(Op):
     """Transposed convolution: the gradient of a convolution with respect to its input.
 
-    Weights: `kernel` [*window, filters, channels in], `bias` [filters]. `crop` is what
-    is cut (or, negative, added) before and after each axis of the full result.
+    Weights: `kernel` [*window, filters, channels in], `bias` [filters]. `crop` positions are cut
+    (or, if negative, added) before and after each axis of the full result.
     """
 
     op: Literal["conv_transpose"] = "conv_transpose"
+    convolution: ClassVar[bool] = True
     filters: PositiveInt
     window: tuple[PositiveInt, ...]
     strides: tuple[PositiveInt, ...]
@@ -94,7 +103,7 @@ class ConvTranspose(Op):
     bias: bool = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Each axis grows by its stride."""
+        """Each spatial axis grows by its stride."""
         (shape,) = inputs
         need_rank(shape, len(self.window), self.op)
         spatial = []
@@ -103,7 +112,9 @@ class ConvTranspose(Op):
         ):
             size = None if n is None else (n - 1) * s + (k - 1) * d + 1 - lo - hi
             if size is not None and size < 1:
-                raise SpecError(f"a transposed convolution leaves {size} positions")
+                raise SpecError(
+                    f"a transposed convolution of {n} positions leaves {size}, expected at least 1"
+                )
             spatial.append(size)
         return (*spatial, self.filters)
 

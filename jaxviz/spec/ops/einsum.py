@@ -15,7 +15,7 @@ Equation = Annotated[str, Field(pattern=r"^[A-Za-z]{1,12}(,[A-Za-z]{1,12})?->[A-
 
 
 class EinsumDense(Op):
-    """A product of the input and a kernel, summed over what the equation leaves out.
+    """A product of the input and a kernel, summed over the axes missing in the result.
 
     Weights: `kernel`, and `bias`, which broadcasts from the last axis.
     """
@@ -39,7 +39,7 @@ class EinsumDense(Op):
 
 
 class Einsum(Op):
-    """A product of two tensors, summed over what the equation leaves out."""
+    """A product of two tensors, summed over the axes missing in the result."""
 
     op: Literal["einsum"] = "einsum"
     equation: Equation
@@ -54,7 +54,14 @@ class Einsum(Op):
 
 
 def einsum_shape(equation: str, *shapes: Shape) -> Shape:
-    """Shape of the result, batch included.
+    """Shape of the result of an equation, batch included.
+
+    Args:
+        equation: Einstein's notation, `abc,cd->abd`.
+        shapes: Shape of each operand; None for an open size.
+
+    Raises:
+        SpecError: If the shapes do not fit the equation.
 
     Example:
         >>> einsum_shape("abc,cd->abd", (None, 5, 3), (3, 7))
@@ -64,15 +71,15 @@ def einsum_shape(equation: str, *shapes: Shape) -> Shape:
     terms = operands.split(",")
     sizes: dict[str, int | None] = {}
     if len(terms) != len(shapes) or not re.fullmatch("[A-Za-z]+", result):
-        raise SpecError(f"{equation!r} does not take {len(shapes)} tensors")
+        raise SpecError(f"{equation!r} takes {len(terms)} tensors, found {len(shapes)}")
     for term, shape in zip(terms, shapes, strict=True):
         if len(term) != len(shape) or len(set(term)) < len(term):
-            raise SpecError(f"{term!r} of {equation!r} does not fit shape {shape}")
+            raise SpecError(f"term {term!r} of {equation!r} does not fit shape {shape}")
         for label, size in zip(term, shape, strict=True):
             before = sizes.get(label)
             if before is not None and size is not None and before != size:
                 raise SpecError(f"axis {label!r} of {equation!r} has sizes {before} and {size}")
             sizes[label] = before if size is None else size
     if any(label not in sizes for label in result) or len(set(result)) < len(result):
-        raise SpecError(f"{equation!r} makes an axis of nothing")
+        raise SpecError(f"the result of {equation!r} needs different axes that its terms have")
     return tuple(sizes[label] for label in result)

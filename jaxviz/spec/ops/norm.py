@@ -1,4 +1,4 @@
-"""Normalisation by the statistics of the image itself, and other reductions."""
+"""Normalisation by the image's own statistics, and reductions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from jaxviz.errors import SpecError
 from jaxviz.spec.op import Op, Shape, known
 
-#: Negative axes, so that they mean the same with and without a batch axis.
+#: Negative axes, which are valid with and without a batch axis.
 Axes = Annotated[tuple[Annotated[int, Field(le=-1)], ...], Field(min_length=1)]
 
 
@@ -27,11 +27,11 @@ class LayerNorm(Op):
     center: bool = True
     #: Whether the mean is subtracted.
     subtract_mean: bool = True
-    #: Whether the squares that are averaged are those of the distance from the mean.
+    #: Whether the averaged squares are of the distance from the mean, or of the values.
     around_mean: bool = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged."""
+        """The input's shape."""
         _check_axes(self.axes, inputs[0])
         return inputs[0]
 
@@ -42,7 +42,7 @@ class LayerNorm(Op):
         return dict.fromkeys(roles, shape)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Only the channel axis alone keeps positions apart."""
+        """Normalising over channels keeps positions apart; any other axis does not."""
         return extent if self.axes == (-1,) else None
 
 
@@ -59,18 +59,20 @@ class GroupNorm(Op):
     center: bool = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged."""
+        """The input's shape."""
         if known(inputs[0][-1], "the channel axis") % self.groups:
-            raise SpecError(f"{inputs[0][-1]} channels do not divide into {self.groups} groups")
+            raise SpecError(
+                f"{inputs[0][-1]} channels do not divide into {self.groups} groups of equal size"
+            )
         return inputs[0]
 
     def weight_shapes(self, *inputs: Shape) -> dict[str, Shape]:
-        """One factor and one offset a channel."""
+        """One factor and one offset for each channel."""
         roles = [*(["gamma"] if self.scale else []), *(["beta"] if self.center else [])]
         return dict.fromkeys(roles, (inputs[0][-1],))
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """The statistics are of the whole image."""
+        """Every output reads the statistics of the whole image."""
         return None
 
 
@@ -82,17 +84,17 @@ class UnitNorm(Op):
     epsilon: float = Field(default=1e-12, gt=0)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Unchanged."""
+        """The input's shape."""
         _check_axes(self.axes, inputs[0])
         return inputs[0]
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Only the channel axis alone keeps positions apart."""
+        """Normalising over channels keeps positions apart; any other axis does not."""
         return extent if self.axes == (-1,) else None
 
 
 class Reduce(Op):
-    """One number in place of everything along some axes."""
+    """One number in place of all values along some axes."""
 
     op: Literal["reduce"] = "reduce"
     kind: Literal["sum", "mean", "max", "min", "product", "variance", "deviation"]
@@ -101,11 +103,11 @@ class Reduce(Op):
 
     @property
     def channelwise(self) -> bool:  # type: ignore[override]
-        """Unless channels are among what is reduced."""
+        """Channels stay apart unless they are reduced."""
         return -1 not in self.axes
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """Without the axes, or with 1 in their place."""
+        """The shape without the axes, or with 1 in their place if `keepdims`."""
         (shape,) = inputs
         _check_axes(self.axes, shape)
         reduced = {axis % len(shape) for axis in self.axes}
@@ -114,10 +116,10 @@ class Reduce(Op):
         return tuple(n for i, n in enumerate(shape) if i not in reduced)
 
     def input_extent(self, extent: int, axis: int) -> int | None:
-        """Everything along a reduced axis is read; without keepdims axes move."""
+        """A reduced axis is read whole; without `keepdims` axes move."""
         return extent if self.keepdims and self.axes == (-1,) else None
 
 
 def _check_axes(axes: tuple[int, ...], shape: Shape) -> None:
     if len(set(axes)) < len(axes) or min(axes) < -len(shape):
-        raise SpecError(f"axes {axes} do not exist in shape {shape}")
+        raise SpecError(f"axes {axes} are not different axes of shape {shape}")
