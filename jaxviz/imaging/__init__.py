@@ -1,1 +1,1 @@
-"""Images: value ranges, what people are shown, and image files."""
+"""Images: value ranges, pictures for people, and image files."""

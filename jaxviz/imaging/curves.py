@@ -1,4 +1,4 @@
-"""Signals as tiles: what a one-dimensional network looks for, drawn as curves."""
+"""Signals as tiles: pictures of one-dimensional networks, drawn as curves."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _BACKGROUND, _RULE = "#1b1e23", "#2f343b"
-#: Of the channels, in order; told apart by every eye.
+#: Colours of the channels, in order; chosen so that every eye tells them apart.
 _COLOURS = ("#6fb1e8", "#eba63c", "#57b894", "#cf7fb5", "#e8e06f", "#f2667a")
-# More curves than this in one frame cannot be told apart: each then has a lane of its own.
+# More curves than this in one frame cannot be told apart: each then gets a lane of its own.
 _TOGETHER = 3
 _HEIGHT, _LANE, _TALLEST = 96, 24, 384
 _NARROWEST, _WIDEST = 128, 256
-# Drawn larger and reduced, for smooth lines.
+# Curves are drawn larger and reduced, for smooth lines.
 _FINER = 3
 
 
 def curve_size(length: int, channels: int) -> tuple[int, int]:
-    """(height, width) of a signal's tile in pixels.
+    """(height, width) of a signal's tile, in pixels.
+
+    Args:
+        length: Samples of the signal.
+        channels: Number of curves.
 
     Example:
         >>> curve_size(200, 2), curve_size(5000, 12)

@@ -1,4 +1,4 @@
-"""Image files as a network sees them, and as people do."""
+"""Image files as input of a network, and as people see them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxviz.errors import ImageSizeError
-from jaxviz.imaging.ranges import ValueRange
+from jaxviz.imaging.arrays import fitted, read_array
+from jaxviz.imaging.ranges import ValueRange, known_range
 from jaxviz.imaging.screen import displayed
-from jaxviz.spec import Affine, InputRange, ModelSpec
+from jaxviz.spec import InputRange, ModelSpec
 
-#: An image is read into memory whole; this is a square of about 13,000 pixels.
+#: Largest image, because the whole image is held in memory; a square of 16,384 pixels.
 _MOST_PIXELS = 1 << 28
 
 
@@ -26,9 +27,13 @@ class Images:
 
     Attributes:
         inputs: float32 [image, height, width, channel], in the network's input units.
-        shown: uint8 [image, height, width, 3], the same pixels for people.
-        names: What each is called: the file's name without its ending.
-        notes: What was done to them, one sentence each.
+        shown: uint8 [image, height, width, 3], the pixels for people.
+        names: Name of each image: the file's name without its ending.
+        notes: Changes that were made to the images, one sentence each.
+
+    Example:
+        >>> from_arrays(np.zeros((2, 8, 8, 3)), ["a", "b"]).shown.shape
+        (2, 8, 8, 3)
     """
 
     inputs: np.ndarray
@@ -46,21 +51,29 @@ def read_images(
 ) -> Images:
     """Read image files for a network.
 
-    A picture is cut to the network's proportions about its centre and resized; grey becomes
-    RGB or RGB grey where the network wants that, and the values are brought to its input
-    range. A `.npy` file [height, width, channel] is taken as it is, in the network's units: the
-    way in for any other number of channels.
+    A picture is cut to the network's proportions about its centre and resized. Grey becomes
+    RGB, or RGB grey, where the network takes the other. Values are mapped to the network's
+    input range. A `.npy` file [height, width, channel] is used unchanged, in the network's
+    units; it may have any number of channels.
 
     Args:
         paths: Image files of any kind that Pillow reads, or `.npy`.
-        spec: The network.
-        size: (height, width), where the network takes any; its own, or the first image's,
-            where left out.
-        range_: What black and white are to the network; where left out the range in the
-            spec, or else 0 to 1 (0 to 255 where the network's first layer rescales).
+        spec: The network's architecture.
+        size: (height, width) in pixels, where the network takes any; where left out, the
+            network's own or the first image's.
+        range_: Values of black and white; where left out, the range in the spec, or 0 to 255
+            where the network's first layer rescales, or 0 to 1.
 
     Raises:
         ImageSizeError: If a file is no image, or its channels or size do not fit.
+
+    Example:
+        >>> import jaxviz, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grey.png"
+        >>> Image.new("L", (80, 60), 128).save(path)
+        >>> spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+        >>> read_images([path], spec).inputs.shape
+        (1, 96, 96, 3)
     """
     if len(spec.inputs) != 1 or len(spec.inputs[0].shape) != 3:
         shapes = ", ".join("×".join(str(n or "any") for n in i.shape) for i in spec.inputs)
@@ -97,11 +110,18 @@ def read_images(
 
 
 def from_arrays(images: np.ndarray, names: Sequence[str] = ()) -> Images:
-    """Arrays that are in the network's units already.
+    """Images from arrays that are in the network's units already.
 
     Args:
         images: [image, height, width, channel].
         names: One per image; numbers where left out.
+
+    Raises:
+        ImageSizeError: If the array has another number of axes.
+
+    Example:
+        >>> from_arrays(np.zeros((2, 8, 8, 3))).names
+        ('image 0', 'image 1')
     """
     inputs = np.asarray(images, np.float32)
     if inputs.ndim != 4:
@@ -113,7 +133,20 @@ def from_arrays(images: np.ndarray, names: Sequence[str] = ()) -> Images:
 
 
 def array_shown(image: np.ndarray, network: InputRange | None) -> np.ndarray:
-    """An input array as uint8 [height, width, 3]; stretched to black and white if unranged."""
+    """An input of the network as pixels for people.
+
+    Args:
+        image: [height, width, channel] in the network's units.
+        network: The network's range. Where it is None, values from 0 to 1 are shown unchanged,
+            and others are stretched from black to white.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Example:
+        >>> array_shown(np.array([[[-2.0]], [[2.0]]]) * np.ones((2, 2, 1)), None)[:, 0, 0]
+        array([  0, 255], dtype=uint8)
+    """
     if network is not None:
         unit = np.asarray(ValueRange(0.0, 1.0, network).to_display(image))
     else:
@@ -125,13 +158,10 @@ def array_shown(image: np.ndarray, network: InputRange | None) -> np.ndarray:
 
 
 def _range(spec: ModelSpec, given: InputRange | None) -> tuple[InputRange, set[str]]:
-    known = given or spec.range
+    """The input range, with a note where it is a guess."""
+    known = given or known_range(spec)
     if known is not None:
         return known, set()
-    # A network that rescales by itself was trained on bytes.
-    first = next((n.op for n in spec.nodes if n.inputs == (spec.inputs[0].name,)), None)
-    if isinstance(first, Affine) and max(first.scale) < 0.1:
-        return InputRange(low=(0.0,), high=(255.0,)), set()
     note = "The network's input range is not known; 0 to 1 is taken (--range LO:HI changes it)."
     return InputRange(low=(0.0,), high=(1.0,)), {note}
 
@@ -139,9 +169,9 @@ def _range(spec: ModelSpec, given: InputRange | None) -> tuple[InputRange, set[s
 def _read(
     path: Path, wanted: tuple[int, int] | None, channels: int, network: InputRange
 ) -> tuple[np.ndarray, np.ndarray, set[str]]:
-    """(input in the network's units, what it looks like, what was done to it) of one file."""
+    """One file: its input in the network's units, its pixels for people, and notes."""
     if path.suffix.lower() == ".npy":
-        array = _array(path, channels)
+        array = read_array(path, channels)
         if wanted and array.shape[:2] != wanted:
             raise ImageSizeError(
                 f"{path.name!r} is {array.shape[0]}×{array.shape[1]} pixels, "
@@ -156,11 +186,13 @@ def _read(
 def _picture(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own about size and metadata
+            warnings.simplefilter("ignore")  # Pillow warns about size and metadata
             with Image.open(path) as file:
                 if file.width * file.height > _MOST_PIXELS:
                     raise ImageSizeError(
-                        f"{path.name!r} has {file.width}×{file.height} pixels, too many to read"
+                        f"{path.name!r} has {file.width}×{file.height} pixels, "
+                        f"expected at most {_MOST_PIXELS:,}",
+                        hint="Reduce the image first; the network takes far fewer pixels.",
                     )
                 picture = ImageOps.exif_transpose(file)
                 picture.load()
@@ -187,7 +219,7 @@ def _fit(
         high = 65535.0 if picture.mode.startswith("I") else max(float(deep.max()), 1e-12)
         picture = Image.fromarray((np.clip(deep / high, 0, 1) * 255).round().astype(np.uint8))
     if picture.has_transparency_data:
-        # What is transparent is black, as it is for most networks and in the sky.
+        # Transparent pixels become black, as most networks were trained, and as the sky is.
         opaque = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         opaque.alpha_composite(picture.convert("RGBA"))
         picture = opaque
@@ -198,6 +230,7 @@ def _fit(
 
 
 def _converted(picture: Image.Image, shown: np.ndarray, channels: int) -> set[str]:
+    """One sentence for every change that was made to a picture."""
     notes = set()
     grey = picture.mode in ("1", "L", "LA", "F") or picture.mode.startswith("I")
     if grey and channels == 3:
@@ -213,83 +246,48 @@ def _converted(picture: Image.Image, shown: np.ndarray, channels: int) -> set[st
 
 
 def _to_network(unit: np.ndarray, network: InputRange) -> np.ndarray:
+    """From [0, 1] to the network's units."""
     units = ValueRange(0.0, 1.0, network)
     units.check_channels(unit.shape[-1])
     return np.asarray(units.to_network(unit), np.float32)
 
 
-def _array(path: Path, channels: int) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise ImageSizeError(f"there is no image {str(path)!r}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageSizeError(f"{str(path)!r} is not an array that can be read") from error
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[-1] != channels or array.dtype.kind not in "fiub":
-        raise ImageSizeError(
-            f"{path.name!r} has shape {array.shape} of {array.dtype}, "
-            f"expected numbers [height, width, {channels}]"
-        )
-    return array.astype(np.float32)
-
-
 def read_image(path: str, *, spec: ModelSpec, shape: tuple[int, int, int]) -> np.ndarray:
-    """One image in the network's units, at a picture's size.
+    """Read one image at a picture's size.
 
-    A picture is cut about its middle to the proportions and resized; so is a `.npy` array
-    [height, width, channel], or [length, channel] for a network that takes signals.
+    An image file is cut about its middle to the picture's proportions and resized. So is a
+    `.npy` array [height, width, channel], or [length, channel] for a network of signals.
 
     Args:
-        path: An image file or a `.npy` array in the network's units.
+        path: An image file, or a `.npy` file in the network's units.
         spec: The network's architecture, with its range.
-        shape: (height, width, channels) that is wanted.
+        shape: (height, width, channels) of the picture.
+
+    Returns:
+        float32 [height, width, channels] in the network's units.
 
     Raises:
         ImageSizeError: If the file is no image, or has another number of channels.
+
+    Example:
+        >>> import jaxviz, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grey.png"
+        >>> Image.new("L", (80, 60), 128).save(path)
+        >>> spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+        >>> read_image(str(path), spec=spec, shape=(32, 32, 3)).shape
+        (32, 32, 3)
     """
     if Path(path).suffix.lower() == ".npy":
-        return _resized(_any_array(Path(path), shape), shape)
+        array = read_array(Path(path), shape[2], signal=shape[0] == 1)
+        return fitted(array, shape)
     if len(spec.inputs[0].shape) != 3:
         raise ImageSizeError(
-            f"{Path(path).name!r} is an image, and the network takes signals",
+            f"{Path(path).name!r} is an image, but the network takes signals",
             hint="Give .npy arrays [length, channel] in the network's units.",
         )
-    # pictures may have another size than what the network was trained on
+    # Pictures may be larger or smaller than the network's own input.
     anything = spec.inputs[0].model_copy(update={"shape": (None, None, shape[2])})
     free = spec.model_copy(update={"inputs": (anything, *spec.inputs[1:])})
-    return read_images([Path(path)], free, size=(shape[0], shape[1])).inputs[0]
-
-
-def _any_array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageSizeError(f"{path.name!r} is not a NumPy array") from error
-    numbers = isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.number)
-    if numbers and array.ndim == 2:
-        array = array[None] if shape[0] == 1 else array[..., None]
-    if not numbers or array.ndim != 3 or array.shape[-1] != shape[2]:
-        expected = f"[length, {shape[2]}]" if shape[0] == 1 else f"[height, width, {shape[2]}]"
-        found = list(array.shape) if isinstance(array, np.ndarray) else "several arrays"
-        raise ImageSizeError(f"{path.name!r} holds {found}, expected numbers of shape {expected}")
-    return array.astype(np.float32)
-
-
-def _resized(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Cut about the middle to the proportions of a shape, and brought to its size."""
-    from PIL import Image
-
-    height, width = array.shape[:2]
-    if array.shape == shape:
-        return array
-    share = min(height / shape[0], width / shape[1])
-    tall, wide = max(1, round(shape[0] * share)), max(1, round(shape[1] * share))
-    if shape[0] == 1:
-        tall, wide = 1, width
-    top, left = (height - tall) // 2, (width - wide) // 2
-    cut = array[top : top + tall, left : left + wide]
-    size, how = (shape[1], shape[0]), Image.Resampling.BILINEAR
-    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(cut, -1, 0)]
-    return np.stack([np.asarray(plane.resize(size, how)) for plane in planes], axis=-1)
+    read = read_images([Path(path)], free, size=(shape[0], shape[1]))
+    image: np.ndarray = read.inputs[0]
+    return image

@@ -1,8 +1,8 @@
-"""The network's input units, and the numbers that presets are published in.
+"""Ranges of pixel values: the network's input units and a preset's.
 
-A preset's numbers (start, step) belong to a range of pixel values: keras.io's to -1…1,
-tf-keras-vis' to 0…255. A picture is optimised in the preset's units and reaches the
-network in the network's own: an affine map, per channel, and a flip for BGR networks.
+The numbers of a preset (start, step) belong to a range of pixel values: -1…1 at keras.io, 0…255
+in tf-keras-vis. A picture is optimised in the preset's units, and reaches the network in the
+network's units: an affine map per channel, and a flip for BGR networks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from jaxviz.errors import ConfigError
 from jaxviz.spec import Affine, InputRange, ModelSpec
 
-#: What `keras.applications.*.preprocess_input` makes of 0…255, by its `mode`.
+#: Values of black and white after `keras.applications.*.preprocess_input`, by its `mode`.
 PREPROCESS = {
     "tf": InputRange(low=(-1.0,), high=(1.0,)),
     "torch": InputRange(
@@ -35,8 +35,11 @@ PREPROCESS = {
 def parse_range(text: str) -> InputRange:
     """Read `LO:HI`.
 
+    Args:
+        text: Values of black and white, such as `-1:1`.
+
     Raises:
-        ConfigError: If it is not two numbers in order.
+        ConfigError: If the text is not two numbers in ascending order.
 
     Example:
         >>> parse_range("0:255").high
@@ -56,6 +59,12 @@ def parse_range(text: str) -> InputRange:
 
 def preprocess_range(name: str) -> InputRange:
     """The range of a keras.applications preprocessing mode.
+
+    Args:
+        name: `tf`, `torch`, `caffe` or `raw`.
+
+    Raises:
+        ConfigError: If there is no such mode.
 
     Example:
         >>> preprocess_range("tf").low
@@ -90,9 +99,17 @@ def chosen_range(limits: str | None, preprocess: str | None) -> InputRange | Non
 
 
 def known_range(spec: ModelSpec) -> InputRange | None:
-    """The range that a model was trained on, as far as its spec tells; None if it does not.
+    """The range that a model was trained on; None if its spec does not tell.
 
-    A network that rescales its input by itself was trained on bytes.
+    A network whose first layer rescales its input was trained on bytes.
+
+    Example:
+        >>> import jaxviz
+        >>> spec = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras")).spec
+        >>> known_range(spec) is None
+        True
+        >>> known_range(spec.model_copy(update={"range": parse_range("0:1")})).high
+        (1.0,)
     """
     if spec.range is not None:
         return spec.range
@@ -108,9 +125,9 @@ class ValueRange:
     """Maps pictures between a preset's units and the network's.
 
     Attributes:
-        low: What black is in the preset's units.
-        high: What white is.
-        network: The network's range; None (unknown) takes the preset's units as they are.
+        low: Value of black in the preset's units.
+        high: Value of white in the preset's units.
+        network: The network's range; None (unknown) leaves values in the preset's units.
 
     Example:
         >>> units = ValueRange(-1.0, 1.0, InputRange(low=(0.0,), high=(255.0,)))
@@ -123,7 +140,7 @@ class ValueRange:
     network: InputRange | None
 
     def to_network(self, image: jax.Array | np.ndarray) -> jax.Array:
-        """[height, width, channels] in the preset's units -> in the network's."""
+        """Map [height, width, channels] from the preset's units to the network's."""
         if self.network is None:
             return jnp.asarray(image)
         scale, offset = self._affine()
@@ -132,7 +149,7 @@ class ValueRange:
         return image * scale + offset
 
     def from_network(self, raw: jax.Array | np.ndarray) -> jax.Array:
-        """The inverse of `to_network`."""
+        """Map [height, width, channels] from the network's units to the preset's."""
         if self.network is None:
             return jnp.asarray(raw)
         scale, offset = self._affine()
@@ -140,17 +157,18 @@ class ValueRange:
         return image[..., ::-1] if self.network.order == "bgr" else image
 
     def to_display(self, raw: jax.Array | np.ndarray) -> jax.Array:
-        """In the network's units -> 0 (black) to 1 (white), not clipped, channels as RGB."""
+        """Map the network's units to 0 (black) … 1 (white), unclipped, with channels as RGB."""
         return (self.from_network(raw) - self.low) / (self.high - self.low)
 
     def check_channels(self, channels: int) -> None:
-        """Raise ConfigError if the range is per channel and has another number of them."""
+        """Raise ConfigError if the range is for another number of channels."""
         if self.network is not None and len(self.network.low) not in (1, channels):
             raise ConfigError(
                 f"the range has {len(self.network.low)} channels, the network's input {channels}"
             )
 
     def _affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scale and offset per channel, from the preset's units to the network's."""
         assert self.network is not None
         low, span = np.asarray(self.network.low), np.asarray(self.network.span)
         scale = span / (self.high - self.low)

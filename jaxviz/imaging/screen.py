@@ -1,4 +1,4 @@
-"""Pictures of any depth as something a screen can show."""
+"""Pictures of any number of channels, as a screen can show them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jaxviz.imaging.curves import draw_curves
 
 
 def displayed(images: np.ndarray) -> np.ndarray:
-    """Images of any depth as something a screen can show.
+    """Images of any number of channels, as a screen can show them.
 
-    A signal, of one row, becomes curves. One channel is grey and three are red, green and
-    blue. Anything else is false colour, and the sheet says so: of two channels the first is
-    orange and the second blue (equal values give grey); four or more are split, in order,
-    into three groups of nearly equal size, whose means are red, green and blue.
+    A signal, of one row, becomes curves. One channel is grey; three are red, green and blue.
+    Other numbers become false colour, and the sheet says so. Of two channels the first is
+    orange and the second blue, so that equal values give grey. Four or more are split, in
+    order, into three groups of nearly equal size, whose means are red, green and blue.
 
     Args:
         images: uint8 [unit, height, width, depth].
@@ -38,4 +38,5 @@ def displayed(images: np.ndarray) -> np.ndarray:
     else:
         groups = np.array_split(images, 3, axis=-1)
     means = [group.mean(-1, dtype=np.float32) for group in groups]
-    return np.rint(np.stack(means, axis=-1)).astype(np.uint8)
+    false_colour: np.ndarray = np.rint(np.stack(means, axis=-1))
+    return false_colour.astype(np.uint8)

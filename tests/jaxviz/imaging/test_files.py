@@ -141,7 +141,7 @@ def test_mistakes(tmp_path):
         (cut, "cannot be read as an image|is not an image"),
         (tmp_path / "nowhere.png", "there is no image"),
         (tmp_path, "cannot be read as an image"),
-        (tmp_path / "shape.npy", r"has shape \(24, 24, 4\).*expected numbers \[height, width, 3\]"),
+        (tmp_path / "shape.npy", r"of shape \[24, 24, 4\], expected .*\[height, width, 3\]"),
         (tmp_path / "size.npy", "is 9×24 pixels, expected 24×24"),
     ]:
         with pytest.raises(ImageSizeError, match=message):

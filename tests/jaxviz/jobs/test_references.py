@@ -38,7 +38,7 @@ def test_arrays_of_any_number_of_bands_are_cut_and_resized(tmp_path):
     signals = signal_bundle().spec
     np.save(tmp_path / "b.npy", np.arange(50.0)[:, None] * np.ones(2))
     assert read_image(str(tmp_path / "b.npy"), spec=signals, shape=(1, 25, 2)).shape == (1, 25, 2)
-    with pytest.raises(ImageSizeError, match=r"holds \[20, 30, 5\], expected .*\[length, 2\]"):
+    with pytest.raises(ImageSizeError, match=r"of shape \[20, 30, 5\], expected .*\[length, 2\]"):
         read_image(str(tmp_path / "a.npy"), spec=signals, shape=(1, 25, 2))
     (tmp_path / "c.npy").write_text("nothing")
     with pytest.raises(ImageSizeError, match="is not a NumPy array"):
