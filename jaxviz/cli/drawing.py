@@ -13,7 +13,7 @@ from jaxviz.errors import ConfigError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from jaxviz.figures.maps import Channels
+    from jaxviz.figures.choose import Channels
     from jaxviz.imaging.files import Images
     from jaxviz.model import Model
     from jaxviz.spec import InputRange

@@ -1,17 +1,19 @@
-"""The pictures that explain a CNN, as Matplotlib figures.
+"""Figures that explain a CNN, made with Matplotlib.
 
     from jaxviz import figures
     figure = figures.feature_maps(jaxviz.load("net.keras"), ["cat.jpg", "dog.jpg"])
     figures.save(figure, "maps.pdf")
 
-Every function returns a Matplotlib `Figure`, and draws into a `fig` or `ax` of yours if given.
+Every function returns a Matplotlib `Figure`, and draws into your own `fig` or `ax` if given.
 """
 
 from jaxviz.figures.activations import activation_maps
-from jaxviz.figures.capture import save_arrays
-from jaxviz.figures.convolution import convolution_animation, convolution_example
+from jaxviz.figures.animation import convolution_animation
+from jaxviz.figures.arrays import save_arrays
+from jaxviz.figures.convolution import convolution_example
 from jaxviz.figures.maps import feature_maps
-from jaxviz.figures.pooling import pooling_example, pooling_maps
+from jaxviz.figures.pooling import pooling_maps
+from jaxviz.figures.pooling_example import pooling_example
 from jaxviz.figures.style import THEMES, Theme, save
 from jaxviz.figures.swaps import swapped_activations
 from jaxviz.figures.weights import filter_weights

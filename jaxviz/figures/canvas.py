@@ -1,39 +1,32 @@
-"""A page measured in inches: text that fits, images that stay sharp.
+"""A page measured in inches, on which text fits and images stay sharp.
 
-A figure of many small maps is laid out by arithmetic rather than by Matplotlib's subplots:
-one axes covers the page, its coordinates are inches from the top left corner, and every
-text knows how wide it may be. So nothing overlaps, whatever the number of images and layers,
-and a page of hundreds of maps is drawn in a second.
+Figures of many small maps are laid out by arithmetic and not by Matplotlib's subplots. One axes
+covers the page, and its coordinates are inches from the top left corner. Every text knows how wide
+it may be, so nothing overlaps, and a page of hundreds of maps takes a second.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from jaxviz.figures.style import Theme
-
-_FAMILY = "DejaVu Sans"  # the one font that comes with Matplotlib, so it is everywhere
-_SMALLEST = 6.0
-_POINT = 1 / 72
+from jaxviz.figures.text import FAMILY, fit, line_height, number, writable
 
 
 class Canvas:
-    """Draws on a page of so many inches.
+    """A page that text, images and lines are drawn on; every length is in inches.
 
     Args:
-        width: Of the page, in inches.
-        height: Of the page, in inches.
+        width: Width of the page.
+        height: Height of the page.
         theme: Colours.
         fig: Draw into this figure or subfigure instead of a new one.
-        ax: Draw into this axes, scaled to fit its box, whose frame is taken away.
+        ax: Draw into this axes, scaled to fit. Its frame and ticks are removed.
 
     Example:
         >>> from jaxviz.figures.style import get_theme
@@ -67,7 +60,7 @@ class Canvas:
         )
         ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal", autoscale_on=False)
         ax.set_axis_off()
-        # The page's own colour, also where the page is only a part of somebody's figure.
+        # The page's own colour, even where the page is a part of the user's figure.
         ax.add_patch(Rectangle((0, 0), width, height, fc=theme.page, ec="none", zorder=-10))
 
     def text(
@@ -82,33 +75,32 @@ class Canvas:
         align: str = "left",
         width: float | None = None,
     ) -> None:
-        """Write one line, its middle at height `y`.
+        """Write one line of text.
 
         Args:
-            x: Left end, middle or right end, by `align`.
+            x: Left end, middle or right end of the line, according to `align`.
             y: Middle of the line.
-            text: Written as it is: no mathematics, no control characters.
-            size: In points; reduced to no less than 6 where `width` asks for it.
-            colour: The theme's text colour where left out.
-            bold: Heavy.
+            text: Written without mathematics; characters that cannot be drawn are replaced.
+            size: Height of the letters, in points.
+            colour: By default the theme's text colour.
+            bold: Use heavy letters.
             align: `left`, `center` or `right`.
-            width: Inches that it may take; what is too long is made smaller, then shortened
-                in its middle.
+            width: Largest width; a longer text becomes smaller, then is shortened.
         """
-        text = _writable(text)
+        text = writable(text)
         if width is not None:
             text, size = fit(text, width, size, bold=bold)
         self.ax.text(
             x, y, text,
             size=size * self._scale, color=colour or self.theme.text, ha=align,
-            va="center_baseline", weight="bold" if bold else "normal", family=_FAMILY,
+            va="center_baseline", weight="bold" if bold else "normal", family=FAMILY,
             parse_math=False,
         )  # fmt: skip
 
     def paragraph(self, x: float, y: float, lines: list[str], *, size: float = 7.5) -> None:
-        """Write captions under each other, the top of the first at `y`."""
-        for number, line in enumerate(lines):
-            middle = y + (number + 0.5) * line_height(size)
+        """Write lines of muted text below each other, the first one's top at `y`."""
+        for place, line in enumerate(lines):
+            middle = y + (place + 0.5) * line_height(size)
             self.text(x, middle, line, size=size, colour=self.theme.muted)
 
     def image(
@@ -122,17 +114,16 @@ class Canvas:
         gaps: str | None = None,
         frame: bool = False,
     ) -> None:
-        """Show an array, each of its values as one sharp rectangle.
+        """Draw an array, each value as one sharp rectangle.
 
         Args:
-            box: (left, top, width, height) in inches; the image keeps its proportions and
-                is centred in it.
-            values: [height, width] through the colour map, or [height, width, 3] in [0, 1].
-            colormap: For [height, width]; the theme's sequential one where left out.
+            box: (left, top, width, height). The image is centred in it, undistorted.
+            values: [height, width], or [height, width, 3] for red, green and blue in [0, 1].
+            colormap: Colours of [height, width]; by default the theme's sequential ones.
             limits: Values at the ends of the colour map.
-            holes: Show exact zeros in the theme's colour of holes.
-            gaps: Colour of what is not finite; the page's where left out.
-            frame: A thin line around it.
+            holes: Draw exact zeros in the theme's colour of holes.
+            gaps: Colour of values that are not finite; by default the page's.
+            frame: Draw a thin line around the image.
         """
         left, top, width, height = _inside(box, values.shape[0], values.shape[1])
         if values.ndim == 2:
@@ -143,11 +134,11 @@ class Canvas:
             shown = np.ma.array(values, mask=missing)
         else:
             colours, shown = None, np.clip(values, 0, 1)
-        # Fewer dots than values: average them. More: keep each value a crisp square. Half a
-        # device pixel decides, at the resolution that figures are saved with.
+        # With less than a dot for each value, values are averaged; otherwise each is a crisp
+        # square. Dots are counted at the resolution that figures are saved with by default.
         dots = 150 * self._scale * min(width / values.shape[1], height / values.shape[0])
-        self._place(
-            (left, top, width, height), shown, colours, limits,
+        _add_image(
+            self.ax, (left, top, width, height), shown, colours, limits,
             "nearest" if dots >= 1 else "antialiased",
         )  # fmt: skip
         if frame:
@@ -200,18 +191,18 @@ class Canvas:
         *,
         clipped: bool = False,
     ) -> None:
-        """A thin scale with its limits written below, 0.25 inches high in all.
+        """Draw a thin colour bar with its limits below, 0.25 inches high together.
 
         Args:
-            left: In inches, as all lengths.
-            top: Of the bar.
-            width: Of the bar.
-            colormap: The colours.
-            limits: Values of the first and the last.
-            clipped: Some values lie beyond the limits, which the numbers then say.
+            left: Left end of the bar.
+            top: Top of the bar.
+            width: Width of the bar.
+            colormap: Colours of the bar.
+            limits: Values of its first and last colour.
+            clipped: Mark the limits with ≤ and ≥, because some values lie beyond them.
         """
         ramp = np.linspace(*limits, 128)[None]
-        self._place((left, top, width, 0.07), ramp, colormap, limits, "nearest")
+        _add_image(self.ax, (left, top, width, 0.07), ramp, colormap, limits, "nearest")
         self.rectangle(left, top, width, 0.07, line=self.theme.line, thickness=0.5)
         low, high = map(number, limits)
         if clipped:
@@ -223,121 +214,6 @@ class Canvas:
             zero = left + width * -limits[0] / (limits[1] - limits[0])
             self.text(zero, y, "0", size=6.5, colour=muted, align="center")
 
-    def _place(
-        self,
-        box: tuple[float, float, float, float],
-        values: np.ndarray,
-        colormap: Colormap | None,
-        limits: tuple[float, float],
-        interpolation: str,
-    ) -> None:
-        left, top, width, height = box
-        # Not `imshow`, which would move the limits of the axes each time.
-        image = AxesImage(
-            self.ax,
-            cmap=colormap,
-            norm=Normalize(*limits) if colormap is not None else None,
-            interpolation=interpolation,
-            origin="upper",
-            extent=(left, left + width, top + height, top),
-        )
-        image.set_data(values)
-        image.set_clip_path(self.ax.patch)
-        self.ax.add_image(image)
-
-
-def line_height(size: float) -> float:
-    """Inches from one line of text to the next."""
-    return 1.45 * size * _POINT
-
-
-def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """How wide a line is, in inches.
-
-    Example:
-        >>> text_width("mm", 10) > text_width("m", 10) > 0.1
-        True
-    """
-    return _width_at_100(text, bold) * size / 100
-
-
-def fit(text: str, width: float, size: float, *, bold: bool = False) -> tuple[str, float]:
-    """A text and size that fit a width: smaller first, then shortened in the middle.
-
-    Example:
-        >>> fit("pool", 5.0, 9)
-        ('pool', 9)
-        >>> fit("a_very_long_layer_name_of_a_nested_model/pre_activation", 1.0, 9)
-        ('a_very_lon…_activation', 6.0)
-    """
-    length = text_width(text, size, bold=bold)
-    if length <= width:
-        return text, size
-    if length * _SMALLEST / size <= width:
-        return text, max(_SMALLEST, size * width / length)
-    kept = len(text)
-    shorter = text
-    while kept > 1 and text_width(shorter, _SMALLEST, bold=bold) > width:
-        kept -= 1
-        shorter = f"{text[: kept // 2]}…{text[len(text) - (kept - kept // 2) :]}"
-    return shorter, _SMALLEST
-
-
-def wrap(text: str, width: float, size: float = 7.5) -> list[str]:
-    """Break a text into lines no wider than so many inches.
-
-    Example:
-        >>> wrap("one two three", 0.6, 10)
-        ['one two', 'three']
-    """
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
-
-
-def number(value: float) -> str:
-    """A number as short as a label wants it.
-
-    Example:
-        >>> number(0.0), number(-3.14159), number(1234.5), number(0.00012)
-        ('0', '−3.1', '1234', '1.2e−4')
-    """
-    if value == 0:
-        return "0"
-    size = abs(value)
-    if size >= 1e5 or size < 1e-3:
-        text = f"{value:.1e}"
-    elif size >= 100:
-        text = f"{value:.0f}"
-    else:
-        text = f"{value:.2g}"
-    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-").replace("-", "−")
-
-
-@lru_cache(maxsize=4096)
-def _width_at_100(text: str, bold: bool) -> float:
-    font = _font(bold)
-    font.set_size(100, 72)
-    font.set_text(text)
-    return font.get_width_height()[0] / 64 * _POINT
-
-
-def _font(bold: bool):  # noqa: ANN202 - Matplotlib does not export the type
-    weight = "bold" if bold else "normal"
-    return get_font(findfont(FontProperties(family=_FAMILY, weight=weight)))
-
-
-def _writable(text: str) -> str:
-    """Without control characters and without what the font cannot draw."""
-    known = _font(False).get_charmap()
-    return "".join(c if ord(c) in known and c.isprintable() else "\N{REPLACEMENT CHARACTER}"
-                   for c in text)  # fmt: skip
-
 
 def _inside(
     box: tuple[float, float, float, float], rows: int, columns: int
@@ -346,3 +222,26 @@ def _inside(
     scale = min(width / columns, height / rows)
     across, down = columns * scale, rows * scale
     return left + (width - across) / 2, top + (height - down) / 2, across, down
+
+
+def _add_image(
+    ax: Axes,
+    box: tuple[float, float, float, float],
+    values: np.ndarray,
+    colormap: Colormap | None,
+    limits: tuple[float, float],
+    interpolation: str,
+) -> None:
+    left, top, width, height = box
+    # Not `imshow`, because it moves the limits of the axes each time.
+    image = AxesImage(
+        ax,
+        cmap=colormap,
+        norm=Normalize(*limits) if colormap is not None else None,
+        interpolation=interpolation,
+        origin="upper",
+        extent=(left, left + width, top + height, top),
+    )
+    image.set_data(values)
+    image.set_clip_path(ax.patch)
+    ax.add_image(image)

@@ -1,4 +1,4 @@
-"""What a network says an image is: labelled bars."""
+"""A network's conclusions about images, as labelled bars."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from jaxviz.errors import ConfigError
-from jaxviz.figures.canvas import Canvas, number, text_width
+from jaxviz.figures.canvas import Canvas
 from jaxviz.figures.rows import Side
+from jaxviz.figures.text import number, text_width
 from jaxviz.spec import ModelSpec
 
 _LONGEST_LABEL = 1.3
 _LENGTH = 0.85
 _VALUES = 0.42
 _BAR = 0.21
-#: Of many classes only so many are shown, the likeliest.
+#: With more than `_ALL` classes, only this many of the likeliest are shown.
 MOST = 6
-# Up to so many are shown all, in their own order.
+# Up to this many classes are all shown, in their own order.
 _ALL = 8
 
 
 def class_labels(spec: ModelSpec, labels: Sequence[str] | None, classes: int) -> tuple[str, ...]:
-    """The names of the classes: as given, else the model's, else their numbers.
+    """The names of the classes: those given, else the model's, else numbers.
+
+    Args:
+        spec: The architecture, which may hold names.
+        labels: A name for each class, or None.
+        classes: Number of classes of the network.
 
     Raises:
-        ConfigError: If there are more or fewer than the network has classes.
+        ConfigError: If the number of labels is not the number of classes.
     """
     given = tuple(labels) if labels is not None else spec.labels
     if not given and classes == 1:
@@ -43,10 +49,14 @@ def class_labels(spec: ModelSpec, labels: Sequence[str] | None, classes: int) ->
 
 
 def read_labels(text: str) -> tuple[str, ...]:
-    """Labels from a file (one a line, or JSON: a list, or an object with `classes`), or as typed.
+    """Labels from a file, or from a text with commas.
+
+    Args:
+        text: Path of a file with a label a line, of a JSON file with a list or with an object
+            whose `classes` is one; or the labels themselves.
 
     Raises:
-        ConfigError: If there are none in the file.
+        ConfigError: If the file holds no list of labels, or there is no such file.
 
     Example:
         >>> read_labels("cat,dog")
@@ -62,7 +72,7 @@ def read_labels(text: str) -> tuple[str, ...]:
         if "," not in text:
             raise ConfigError(
                 f"there is no file of labels {text!r}",
-                hint="Give a file with a label a line, or the labels themselves: cat,dog,horse.",
+                hint="Expected a file with a label a line, or the labels: cat,dog,horse.",
             )
         return tuple(part.strip() for part in text.split(","))
     if path.suffix.lower() != ".json":
@@ -85,19 +95,40 @@ def are_probabilities(output: np.ndarray) -> bool:
     return several and inside and bool(np.allclose(output.sum(axis=-1), 1, atol=1e-3))
 
 
-def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
-    """Bars for the right end of each row: the predicted class marked, a length that compares.
+def output_bars(spec: ModelSpec, output: np.ndarray, labels: Sequence[str] | None) -> Side | None:
+    """Bars of a network's output; None where the output is not a number for each class.
 
-    Probabilities are drawn from 0 to 1. What a network gives without a softmax is called
-    scores and drawn as it is, on one scale for all rows.
+    Args:
+        spec: The architecture.
+        output: [image, …], as the network gives it.
+        labels: Names of the classes, or None for the model's own.
+
+    Raises:
+        ConfigError: If labels are given and do not fit the output.
+    """
+    if output.ndim == 2:
+        return class_bars(output, class_labels(spec, labels, output.shape[1]))
+    if labels is not None:
+        raise ConfigError(
+            f"model {spec.name!r} has no classes to label: its output is of shape "
+            f"{'×'.join(map(str, output.shape[1:]))}"
+        )
+    return None
+
+
+def class_bars(output: np.ndarray, labels: Sequence[str]) -> Side:
+    """Bars for the right end of each row, with the predicted class marked.
+
+    Probabilities are drawn on a scale from 0 to 1. Outputs without a softmax are called scores,
+    and all rows share a scale.
 
     Args:
         output: [image, class].
-        labels: One per class.
+        labels: A name for each class.
     """
     shown = len(labels) if len(labels) <= _ALL else MOST
     probable = are_probabilities(output)
-    # What a sigmoid gives is no distribution over the classes, but it has the same scale.
+    # Sigmoids have the scale of probabilities too, although they do not sum to 1.
     inside = bool(((output >= 0) & (output <= 1)).all())
     reach = 1.0 if inside else float(np.abs(output[np.isfinite(output)]).max(initial=1e-9))
     signed = not probable and bool((output < 0).any())

@@ -1,4 +1,4 @@
-"""Kernels of a network in one layout, and mosaics of them."""
+"""The kernels of a network in one layout, and mosaics of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from math import ceil, sqrt
 import numpy as np
 
 from jaxviz.errors import LayerError
+from jaxviz.figures.choose import spread
 from jaxviz.model import Model
 from jaxviz.spec import CONVOLUTIONS, ConvTranspose, DepthwiseConv, ModelSpec, Node
 from jaxviz.spec.select import match_layers
 
-#: Pixels between the kernels of a mosaic, and how large a kernel is at least drawn.
+# Pixels between the kernels of a mosaic, and the least side of a kernel.
 _GAP = 3
 _SIDE = 24
 
@@ -23,10 +24,10 @@ class Kernel:
     """The kernel of one layer.
 
     Attributes:
-        name: The layer, `NAME/depthwise` for the first half of a separable convolution.
-        values: [height, width, input, filter]; depthwise kernels have one input, so that a
-            filter is (input channel, multiple).
-        depthwise: Each filter sees one channel alone.
+        name: The layer; `NAME/depthwise` for the first half of a separable convolution.
+        values: [height, width, input, filter]. Depthwise kernels have one input, and a filter
+            for each pair of input channel and multiple.
+        depthwise: Whether each filter sees a single channel.
     """
 
     name: str
@@ -35,12 +36,12 @@ class Kernel:
 
     @property
     def pointwise(self) -> bool:
-        """Whether it mixes channels and sees no neighbours."""
+        """Whether the kernel is 1×1."""
         return self.values.shape[:2] == (1, 1)
 
     @property
     def size(self) -> str:
-        """Its shape in words.
+        """The kernel's shape in words.
 
         Example:
             >>> Kernel("conv1", np.zeros((5, 5, 3, 16)), depthwise=False).size
@@ -48,24 +49,26 @@ class Kernel:
         """
         height, width, inputs, filters = self.values.shape
         shape = f"{height}×{width}" if self.depthwise else f"{height}×{width}×{inputs}"
-        what = f"{filters} filters" if filters != 1 else "1 filter"
-        return f"{what}, {shape}{', depthwise' if self.depthwise else ''}"
+        count = f"{filters} filters" if filters != 1 else "1 filter"
+        return f"{count}, {shape}{', depthwise' if self.depthwise else ''}"
 
 
 def kernels(model: Model, patterns: Sequence[str] = (), most: int = 6) -> tuple[Kernel, ...]:
-    """The kernels of the named layers; of a few convolutions, evenly spread, where none is.
+    """The kernels of some layers.
+
+    Args:
+        model: The network.
+        patterns: Globs over layer names; by default all convolutions.
+        most: Without patterns, at most this many kernels, evenly spread.
 
     Raises:
         LayerError: If a pattern matches nothing, or a layer is no convolution of images.
     """
     nodes = {_kernel_name(n): n for n in model.spec.nodes if isinstance(n.op, CONVOLUTIONS)}
     names = _named(model.spec, nodes, patterns)
-    if not patterns and len(names) > most:
-        places = np.linspace(0, len(names) - 1, most).round().astype(int)
-        names = [names[i] for i in places]
     weights = model.arrays()
     found = []
-    for name in names:
+    for name in names if patterns else spread(names, most):
         node = nodes[name]
         found.append(_kernel(name, node, np.asarray(weights[node.layer][node.weights["kernel"]])))
     return tuple(found)
@@ -76,7 +79,7 @@ def _named(spec: ModelSpec, nodes: dict[str, Node], patterns: Sequence[str]) -> 
         names = list(nodes)
     else:
         names = [n.removesuffix("/pre_activation") for n in match_layers(spec, patterns)]
-        # A glob takes the convolutions among what it matches; a name must be one.
+        # A glob skips layers that are not convolutions; a name does not.
         names = [n for n in dict.fromkeys(names) if n in nodes or n in patterns]
     problems = [f"{n}: {spec.node(n).op.op}" for n in names if n not in nodes]
     flat = {n: len(nodes[n].op.window) for n in names if n in nodes}  # type: ignore[attr-defined]
@@ -109,7 +112,7 @@ def _kernel(name: str, node: Node, values: np.ndarray) -> Kernel:
 
 
 def columns_for(count: int) -> int:
-    """How many columns so many tiles get: full rows if possible, wider than high.
+    """Columns of a grid for this many tiles: wider than high, with full rows if possible.
 
     Example:
         >>> columns_for(16), columns_for(32), columns_for(6), columns_for(7)
@@ -120,7 +123,7 @@ def columns_for(count: int) -> int:
 
 
 def mosaic(tiles: np.ndarray, columns: int) -> np.ndarray:
-    """Tiles side by side, each value a square of pixels, with gaps of NaN.
+    """Tiles side by side, with gaps of NaN; each value is a square of pixels.
 
     Args:
         tiles: [tile, height, width] or [tile, height, width, 3].

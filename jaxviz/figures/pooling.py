@@ -1,4 +1,4 @@
-"""Pooling: maps before and after, the maximum against the average, and by hand."""
+"""Pooling: maps before it, after the maximum, and after the average of the same windows."""
 
 from __future__ import annotations
 
@@ -9,42 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from jaxviz.errors import ConfigError, LayerError
-from jaxviz.figures.canvas import Canvas, line_height, wrap
-from jaxviz.figures.capture import capture, check_spatial
-from jaxviz.figures.maps import Channels, ImagesLike, as_images, map_size, pick_channels
-from jaxviz.figures.rows import Block, Page, Scale, Tile, draw_page
-from jaxviz.figures.style import Theme, get_theme
-from jaxviz.figures.worked import (
-    CELL,
-    TITLE_ROOM,
-    check_grid,
-    draw_numbers,
-    draw_window,
-    sign,
-    tint,
-)
+from jaxviz.errors import LayerError
+from jaxviz.figures.choose import Channels, check_spatial
+from jaxviz.figures.look import Look
+from jaxviz.figures.request import FigureRequest, ImagesLike
+from jaxviz.figures.rows import Block, Scale, Tile, map_size
+from jaxviz.figures.style import Theme
 from jaxviz.model import Model
 from jaxviz.model.ops import compute
 from jaxviz.spec import InputRange, ModelSpec, Pool
 from jaxviz.spec.select import match_layers
 
-#: Numbers whose windows have clear winners, some of them far above the rest.
-EXAMPLE_MAP = (
-    (1, 3, 0, 2, 5, 1),
-    (0, 8, 1, 1, 2, 4),
-    (2, 0, 6, 7, 0, 0),
-    (1, 1, 5, 2, 0, 9),
-    (4, 2, 0, 1, 3, 3),
-    (0, 6, 2, 0, 1, 2),
-)
 KINDS = ("max", "average")
-_CAPTION = (
-    "The maximum keeps the strongest answer of each window, wherever in it that was. The "
-    "average keeps the mean, so a single strong answer fades."
-)
-_MARGIN = 0.3
-_GAP = 0.75
 
 
 def pooling_maps(
@@ -62,61 +38,57 @@ def pooling_maps(
 ) -> Figure:
     """Maps before a pooling layer, after the maximum, and after the average of the same windows.
 
-    The head of the column that the network really uses is marked with a dot. All three
-    have the same colour scale, so that what averaging loses can be seen.
+    A dot marks the column that the network itself computes. All three columns share a colour
+    scale, so that losses by averaging are visible.
 
     Args:
         model: The network.
-        images: See `feature_maps`.
-        layers: Globs over pooling layers; all, at most 6, where left out.
-        maps: How many channels of each.
+        images: Image files, or an array [image, height, width, channel] in input units.
+        layers: Globs over pooling layers; by default the first six.
+        maps: Channels of each layer.
         channels: See `feature_maps`; chosen by the maps before pooling.
-        range_: See `feature_maps`.
+        range_: Values of black and white in the network's units; by default its spec's range.
         theme: `light` or `dark`.
-        title: Above everything.
+        title: Text above everything.
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
-    Returns:
-        The figure.
-
     Raises:
-        LayerError: If there is no pooling layer, or one named is of another kind.
+        LayerError: If the network has no pooling layer, or a named layer does not pool.
+        ImageSizeError: If an image cannot be read or does not fit.
 
     Example:
         >>> import jaxviz
         >>> model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
         >>> figure = pooling_maps(model, np.zeros((1, 96, 96, 3)), layers=["pool1"], maps=2)
     """
-    look, seen_images = get_theme(theme), as_images(images, spec=model.spec, range_=range_)
-    names = pooling_layers(model.spec, layers)
-    sources = [model.spec.node(name).inputs[0] for name in names]
-    inner = [source for source in sources if source in model.spec.by_name]
-    seen = capture(model, seen_images.inputs, inner).maps
+    look = Look.of(theme, title, fig, ax)
+    request = FigureRequest.of(model, images, look, maps=maps, channels=channels, range_=range_)
+    return _draw(request, pooling_layers(model.spec, layers))
+
+
+def _draw(request: FigureRequest, names: Sequence[str]) -> Figure:
+    spec = request.spec
+    sources = [spec.node(name).inputs[0] for name in names]
+    captured = request.capture([source for source in sources if source in spec.by_name]).maps
     blocks = []
     for name, source in zip(names, sources, strict=True):
-        op = model.spec.node(name).op
+        op = spec.node(name).op
         assert isinstance(op, Pool)
-        before = seen[source] if source in seen else seen_images.inputs
-        chosen = pick_channels(name, before, maps, channels)
-        blocks.append(_block(name, op, before, chosen, look))
-    notes = "● what the network does. The three columns share one colour scale."
-    return draw_page(
-        Page(
-            names=seen_images.names,
-            shown=seen_images.shown,
-            blocks=blocks,
-            theme=look,
-            title=title,
-            notes=[notes, *seen_images.notes],
-        ),
-        fig=fig,
-        ax=ax,
-    )
+        before = captured[source] if source in captured else request.images.inputs
+        chosen = request.pick(name, before)
+        blocks.append(_block(name, op, before, chosen, request.look.theme))
+    note = "● what the network does. The three columns share one colour scale."
+    return request.draw(blocks, [note])
 
 
 def pooled(maps: np.ndarray, op: Pool, kind: str) -> np.ndarray:
-    """Maps [image, height, width, channel] pooled over an operation's windows by either kind.
+    """Maps pooled over an operation's windows.
+
+    Args:
+        maps: [image, height, width, channel].
+        op: Gives the windows.
+        kind: `max` or `average`, whatever the operation's own is.
 
     Example:
         >>> op = Pool(kind="max", window=(2, 2), strides=(2, 2), padding="valid")
@@ -129,126 +101,31 @@ def pooled(maps: np.ndarray, op: Pool, kind: str) -> np.ndarray:
 
 
 def pooling_layers(spec: ModelSpec, patterns: Sequence[str] = (), most: int = 6) -> tuple[str, ...]:
-    """The pooling layers over two axes: those named, else all up to `most`.
+    """The layers that pool over height and width.
+
+    Args:
+        spec: The architecture.
+        patterns: Globs over layer names; by default all layers whose window is not one cell.
+        most: Layers at most.
 
     Raises:
-        LayerError: Naming those that are no such layers, or saying that there are none.
+        LayerError: If the model has none, or naming every layer asked for that does not pool.
     """
     if patterns:
         names = match_layers(spec, patterns)
         check_spatial(spec, names)
     else:
         names = spec.layer_names
-    pools = [n for n in names if isinstance(spec.node(n).op, Pool)]
-    pools = [n for n in pools if len(spec.node(n).op.window) == 2]  # type: ignore[attr-defined]
-    if not patterns:  # windows of one cell change nothing, and nobody asked to see it
-        pools = [n for n in pools if max(spec.node(n).op.window) > 1]  # type: ignore[attr-defined]
+    windows = {name: op.window for name in names if isinstance(op := spec.node(name).op, Pool)}
+    pools = [name for name, window in windows.items() if len(window) == 2]
+    if not patterns:  # windows of one cell change nothing
+        pools = [name for name in pools if max(windows[name]) > 1]
     if patterns and len(pools) < len(names):
         wrong = [f"{n}: {spec.node(n).op.op}" for n in names if n not in pools]
         raise LayerError("these layers do not pool over height and width", details=wrong)
     if not pools:
         raise LayerError(f"model {spec.name!r} has no layer that pools over height and width")
     return tuple(pools[:most])
-
-
-def pooling_example(
-    values: np.ndarray | None = None,
-    *,
-    window: int = 2,
-    stride: int | None = None,
-    theme: str | Theme = "light",
-    fig: Figure | SubFigure | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """Pooling by hand: the windows on a grid of numbers, the values chosen, both results.
-
-    Where windows overlap, only the first two are drawn.
-
-    Args:
-        values: [row, column]; an example where left out.
-        window: Side of the window in cells.
-        stride: Cells from one window to the next; the window's side where left out.
-        theme: `light` or `dark`.
-        fig: Draw into this figure or subfigure, scaled to fit.
-        ax: Draw into this axes, scaled to fit.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ConfigError: If the window does not fit the grid.
-
-    Example:
-        >>> figure = pooling_example([[1, 2], [3, 4]])
-    """
-    look = get_theme(theme)
-    grid = check_grid("map", EXAMPLE_MAP if values is None else values)  # type: ignore[arg-type]
-    stride = window if stride is None else stride
-    if min(window, stride) < 1 or window > min(grid.shape):
-        raise ConfigError(
-            f"a window of {window} with stride {stride} does not fit a map of "
-            f"{grid.shape[0]}×{grid.shape[1]}"
-        )
-    op = Pool(kind="max", window=(window,) * 2, strides=(stride,) * 2, padding="valid")
-    results = {kind: pooled(grid[None, ..., None], op, kind)[0, ..., 0] for kind in KINDS}
-    rows, columns = results["max"].shape
-    widths = [max(n * CELL, 1.1) for n in (grid.shape[1], columns, columns)]
-    width = 2 * _MARGIN + sum(widths) + _GAP + 0.4
-    text = _CAPTION + (" Windows overlap here; the first two are drawn." if stride < window else "")
-    caption = wrap(text, width - 2 * _MARGIN)
-    tall = grid.shape[0] * CELL
-    height = 2 * _MARGIN + 0.3 + TITLE_ROOM + tall + 0.2 + len(caption) * line_height(7.5)
-    canvas = Canvas(width, height, look, fig=fig, ax=ax)
-    heading = f"Pooling over {window}×{window} windows, stride {stride}"
-    canvas.text(_MARGIN, _MARGIN + 0.05, heading, size=13, bold=True, width=width - 2 * _MARGIN)
-    top = _MARGIN + 0.3 + TITLE_ROOM
-    places = list(np.ndindex(rows, columns))
-    if stride < window:
-        places = places[: min(2, columns)]
-    colours = {at: look.accent if (at[0] + at[1]) % 2 == 0 else look.second for at in places}
-    _draw_grid(canvas, grid, colours, window, stride, top)
-    middle = top + tall / 2
-    left = _MARGIN + widths[0] + _GAP
-    sign(canvas, left - _GAP / 2, middle, "pool")
-    fills = {at: _soft(look, at) for at in places}
-    for kind in KINDS:
-        values_ = results[kind]
-        y = middle - values_.shape[0] * CELL / 2
-        note = "×".join(map(str, values_.shape))
-        draw_numbers(canvas, left, y, values_, title=kind, note=note, fills=fills)
-        left += widths[1] + 0.4
-    canvas.paragraph(_MARGIN, height - _MARGIN - len(caption) * line_height(7.5), caption)
-    return canvas.figure
-
-
-def _draw_grid(
-    canvas: Canvas,
-    grid: np.ndarray,
-    colours: dict[tuple[int, int], str],
-    window: int,
-    stride: int,
-    top: float,
-) -> None:
-    winners: dict[tuple[int, int], str] = {}
-    for row, column in colours:
-        y, x = row * stride, column * stride
-        inside = grid[y : y + window, x : x + window]
-        down, right = np.unravel_index(int(inside.argmax()), inside.shape)
-        at = y + int(down), x + int(right)
-        # Two windows may have the same winner: it is of neither's colour.
-        winners[at] = canvas.theme.faint if at in winners else _soft(canvas.theme, (row, column))
-    note = "×".join(map(str, grid.shape)) + ", largest of each window filled"
-    draw_numbers(canvas, _MARGIN, top, grid, title="map", note=note, fills=winners)
-    for (row, column), colour in colours.items():
-        y, x = row * stride, column * stride
-        inset = 0.03 if stride >= window else 0.0
-        draw_window(
-            canvas, _MARGIN, top, slice(y, y + window), slice(x, x + window), colour, inset=inset
-        )
-
-
-def _soft(theme: Theme, at: tuple[int, int]) -> str:
-    return tint(theme, 0.55 if sum(at) % 2 == 0 else -0.55)
 
 
 def _block(name: str, op: Pool, before: np.ndarray, chosen: Sequence[int], theme: Theme) -> Block:

@@ -1,23 +1,23 @@
 """The layout that most figures share: a row for each image, a block of maps for each layer.
 
-From the left: the input, then layer by layer a grid of maps under the layer's name, its size
-and what its colours mean, then something for the whole row, such as class probabilities.
+A row begins with the image. Each block has the layer's name, the size of its maps, a colour bar,
+and a grid of maps. At the right end a row may have a side, such as class probabilities.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
-from jaxviz.figures.canvas import Canvas, line_height, wrap
+from jaxviz.figures.canvas import Canvas
+from jaxviz.figures.look import MARGIN, Look
 from jaxviz.figures.style import Theme
+from jaxviz.figures.text import line_height, wrap
 
-MARGIN = 0.25
 CAPTION = 0.15
 GAP = 0.07
 BETWEEN_BLOCKS = 0.28
@@ -25,19 +25,20 @@ BETWEEN_ROWS = 0.16
 _NARROWEST_BLOCK = 1.15
 _LARGEST_INPUT = 2.2
 _TITLE_SIZE = 10.0
-# Percentile of a map, and the share of the maximum below which what is above it is clipped.
+# A colour scale ends at this percentile of a map instead of at the map's maximum, if the percentile
+# is below this share of the maximum.
 _WITHIN = 99.7
 _OUTLIER = 0.75
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the colours of some maps mean.
+    """A colour scale that several maps share.
 
     Attributes:
         colormap: The colours.
-        limits: Values of the first and the last.
-        clipped: A few values lie beyond and have the last colour; the colour bar says so.
+        limits: Values of the first and the last colour.
+        clipped: A few values lie beyond the limits and have the last colour.
     """
 
     colormap: Colormap
@@ -53,17 +54,22 @@ class Scale:
         *,
         signed: bool | None = None,
     ) -> Scale:
-        """From zero up, or even about zero if some values are negative.
+        """The scale of some maps: from zero, or symmetric about zero if a value is negative.
 
-        It ends at the largest value, unless that is an outlier within its own map: one hot
-        pixel would darken all maps of a layer.
+        The scale ends at the largest magnitude, unless that is an outlier within its own map,
+        because one hot pixel would darken all maps of a layer.
 
         Args:
             values: Maps [height, width], [height, width, channel] or
                 [image, height, width, channel].
-            theme: For its colour maps.
-            colormap: Instead of them.
-            signed: Whether it is even about zero, where the values do not decide.
+            theme: Gives the sequential and the diverging colour map.
+            colormap: Used instead of the theme's.
+            signed: Whether the scale is symmetric; by default the values decide.
+
+        Example:
+            >>> from jaxviz.figures.style import get_theme
+            >>> Scale.of(np.array([[-1.0, 3.0]]), get_theme("light")).limits
+            (-3.0, 3.0)
         """
         sizes = np.abs(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0))
         most = float(sizes.max(initial=0.0))
@@ -79,12 +85,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Tile:
-    """One map: [height, width], with what it says above."""
+    """One map [height, width] and its caption."""
 
     values: np.ndarray
     scale: Scale
     caption: str = ""
-    #: Show exact zeros in the colour of holes.
+    #: Draw exact zeros in the theme's colour of holes.
     holes: bool = False
 
 
@@ -94,10 +100,11 @@ class Block:
 
     Attributes:
         title: The layer's name.
-        subtitle: Size and channels.
-        grids: [image][row][column] of tiles; every image has the same number of each.
-        heads: What each column of tiles is, or nothing.
-        scales: (first column, last column, scale): the colour bars above the tiles.
+        subtitle: Size and number of its maps.
+        grids: Tiles by [image][row][column]; all images have equally many rows and columns.
+        heads: A heading for each column of tiles, or nothing.
+        scales: Colour bars above the tiles, as (first column, last column, scale).
+        zoom: Factor that enlarges the tiles; set by the page.
     """
 
     title: str
@@ -105,7 +112,6 @@ class Block:
     grids: Sequence[Sequence[Sequence[Tile]]]
     heads: Sequence[str] = ()
     scales: Sequence[tuple[int, int, Scale]] = ()
-    #: Enlarges the tiles; set by the page.
     zoom: float = 1.0
 
     @property
@@ -115,7 +121,7 @@ class Block:
 
     @property
     def tile(self) -> tuple[float, float]:
-        """(width, height) of a tile in inches: fewer tiles are larger."""
+        """(width, height) of a tile in inches; fewer rows have larger tiles."""
         side = self.zoom * {1: 1.3, 2: 0.8}.get(self.shape[0], 0.68)
         height, width = self.grids[0][0][0].values.shape
         aspect = float(np.clip(width / height, 0.4, 2.5))
@@ -123,71 +129,79 @@ class Block:
 
     @property
     def width(self) -> float:
-        """Inches, the title included."""
+        """Width in inches, with room for the title."""
         columns = self.shape[1]
         return max(_NARROWEST_BLOCK, columns * self.tile[0] + (columns - 1) * GAP)
 
     @property
     def height(self) -> float:
-        """Inches of one image's tiles."""
+        """Height of one image's tiles in inches."""
         rows = self.shape[0]
         return rows * (self.tile[1] + CAPTION) + (rows - 1) * GAP / 2
 
 
 @dataclass(frozen=True)
 class Side:
-    """Something drawn at the right end of every row, such as class probabilities."""
+    """A drawing at the right end of every row, such as class probabilities.
+
+    Attributes:
+        title: Heading.
+        subtitle: Small print below the heading.
+        width: Inches.
+        draw: Draws one row; called with (canvas, row number, left, top, height).
+        least_height: Inches that a row needs at least.
+    """
 
     title: str
     subtitle: str
     width: float
-    #: Called with (canvas, number of the row, left, top, height).
     draw: Callable[[Canvas, int, float, float, float], None]
     least_height: float = 0.0
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything on a figure of rows."""
+    """Everything on a figure of rows.
+
+    Attributes:
+        names: A name for each image.
+        shown: The images, uint8 [image, height, width, 3].
+        blocks: The layers.
+        look: Theme, title and place of the figure.
+        side: Drawn at the right end of every row.
+        notes: Sentences below everything.
+    """
 
     names: Sequence[str]
-    #: uint8 [image, height, width, 3]; None where there is no input to show.
-    shown: np.ndarray | None
+    shown: np.ndarray
     blocks: Sequence[Block]
-    theme: Theme
+    look: Look
     side: Side | None = None
-    title: str = ""
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
 
-def draw_page(
-    page: Page, *, fig: Figure | SubFigure | None = None, ax: Axes | None = None
-) -> Figure:
-    """Draw it, on a new figure of the size it needs or scaled into somebody's."""
+def draw_page(page: Page) -> Figure:
+    """Draw a page on a figure of the size it needs, or scaled into the user's."""
     page = replace(page, blocks=[replace(b, zoom=_zoom(len(page.blocks))) for b in page.blocks])
     heads = any(block.heads for block in page.blocks)
     bars = any(block.scales for block in page.blocks)
-    top = MARGIN + (0.36 if page.title else 0.0)
+    top = page.look.top
     header = 0.42 + (0.19 if heads else 0.0) + (0.29 if bars else 0.04)
     row = max(block.height for block in page.blocks)
     row = max(row, page.side.least_height + CAPTION if page.side else 0.0)
     side = min(row - CAPTION, _LARGEST_INPUT)
     inputs = _input_width(page.shown, side)
     width = 2 * MARGIN + inputs + sum(block.width for block in page.blocks)
-    width += BETWEEN_BLOCKS * (len(page.blocks) - (page.shown is None))
+    width += BETWEEN_BLOCKS * len(page.blocks)
     width += page.side.width + BETWEEN_BLOCKS if page.side else 0.0
     notes = wrap("  ".join(page.notes), width - 2 * MARGIN)
     rows = len(page.names) * (row + BETWEEN_ROWS) - BETWEEN_ROWS
     foot = 0.12 + len(notes) * line_height(7.5) if notes else 0.0
     height = top + header + rows + foot + MARGIN
-    canvas = Canvas(width, height, page.theme, fig=fig, ax=ax)
-    if page.title:
-        canvas.text(MARGIN, MARGIN + 0.05, page.title, size=13, bold=True, width=width - 2 * MARGIN)
+    canvas = page.look.page(width, height)
     tops = [top + header + i * (row + BETWEEN_ROWS) for i in range(len(page.names))]
-    left = MARGIN
-    if page.shown is not None:
-        _inputs(canvas, page, left, top, tops, (inputs, side))
-        left += inputs + BETWEEN_BLOCKS
+    _inputs(canvas, page, MARGIN, top, tops, (inputs, side))
+    left = MARGIN + inputs + BETWEEN_BLOCKS
     for block in page.blocks:
         _block(canvas, block, left, top, tops, header)
         left += block.width + BETWEEN_BLOCKS
@@ -200,13 +214,11 @@ def draw_page(
 
 
 def _zoom(blocks: int) -> float:
-    """Few layers are shown large, many small: the page stays about as wide as a slide."""
+    """Larger tiles for fewer layers, so that a page is about as wide as a slide."""
     return {1: 1.6, 2: 1.35, 3: 1.15}.get(blocks, 1.0 if blocks <= 6 else 0.75)
 
 
-def _input_width(shown: np.ndarray | None, side: float) -> float:
-    if shown is None:
-        return 0.0
+def _input_width(shown: np.ndarray, side: float) -> float:
     height, width = shown.shape[1:3]
     return max(0.6, side * float(np.clip(width / height, 0.4, 1.6)))
 
@@ -219,7 +231,6 @@ def _inputs(
     tops: Sequence[float],
     size: tuple[float, float],
 ) -> None:
-    assert page.shown is not None
     width, side = size
     pixels = f"{page.shown.shape[1]}×{page.shown.shape[2]}"
     heading(canvas, "input", pixels, left, top, width)
@@ -229,10 +240,21 @@ def _inputs(
         canvas.image((left, row_top + CAPTION, width, height), image / 255.0, frame=True)
 
 
+def map_size(maps: np.ndarray) -> str:
+    """Size and number of a layer's maps [image, height, width, channel], as a subtitle.
+
+    Example:
+        >>> map_size(np.zeros((1, 8, 6, 3)))
+        '8×6, 3 channels'
+    """
+    height, width, count = maps.shape[1:]
+    return f"{height}×{width}, {count} channel{'s' * (count != 1)}"
+
+
 def heading(
     canvas: Canvas, title: str, subtitle: str, left: float, top: float, width: float
 ) -> None:
-    """The name of a column and, in small print, what it is."""
+    """Write a heading and, in small print below it, a subtitle."""
     canvas.text(left, top + 0.1, title, size=_TITLE_SIZE, bold=True, width=width)
     canvas.text(left, top + 0.28, subtitle, size=7.5, colour=canvas.theme.muted, width=width)
 

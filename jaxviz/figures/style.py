@@ -1,15 +1,15 @@
-"""How every figure looks: two themes, their colour maps, and saving."""
+"""Two themes for figures, their colour maps, and saving figures."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.typing import RcKeyType
 
 from jaxviz.errors import ConfigError
 
@@ -23,22 +23,21 @@ _LARGEST_SIDE = 65_000
 class Theme:
     """Colours of a page and of the maps on it.
 
-    Text on `page` has a contrast of at least 7 to 1 and `muted` of at least 4.5 to 1, which
-    is what stays readable on a projector. The middle of the diverging map is near the page's
-    own colour, so that in a signed map "nothing" looks like nothing.
+    On `page`, `text` has a contrast of at least 7:1 and `muted` of at least 4.5:1, so both stay
+    readable on a projector. The diverging colour map is near the page's colour at zero.
 
     Attributes:
         name: `light` or `dark`.
-        page: Background.
+        page: The background.
         text: Titles and numbers.
         muted: Captions.
         line: Frames and thin rules.
-        accent: What to look at: the predicted class, the window of a worked example.
-        second: The other of a pair.
-        faint: Fill of what is there but not meant, such as the bars of other classes.
-        hole: Where an activation is exactly zero.
+        accent: The predicted class, or the window of a worked example.
+        second: The second colour of a pair.
+        faint: Bars of the classes that are not predicted.
+        hole: Activations that are exactly zero.
         sequential: Colour map of maps without negative values.
-        diverging: Colour map of signed maps; zero is its middle.
+        diverging: Colour map of signed maps, with zero in its middle.
     """
 
     name: str
@@ -58,6 +57,7 @@ def _blend(name: str, *colours: str) -> Colormap:
     return LinearSegmentedColormap.from_list(name, colours)
 
 
+#: Every theme by its name.
 THEMES = {
     "light": Theme(
         name="light",
@@ -95,10 +95,10 @@ THEMES = {
 
 
 def get_theme(theme: str | Theme) -> Theme:
-    """A theme by name, or as it is given.
+    """A theme by name; a `Theme` is returned unchanged.
 
     Raises:
-        ConfigError: If there is none of that name.
+        ConfigError: If there is no theme of that name.
 
     Example:
         >>> get_theme("dark").page
@@ -112,23 +112,35 @@ def get_theme(theme: str | Theme) -> Theme:
 
 
 def get_colormap(name: str) -> Colormap:
-    """A Matplotlib colour map by name; ConfigError if there is none."""
+    """A Matplotlib colour map by name.
+
+    Raises:
+        ConfigError: If there is no colour map of that name.
+
+    Example:
+        >>> get_colormap("gray").name
+        'gray'
+    """
     try:
         return matplotlib.colormaps[name]
     except KeyError:
         raise ConfigError(
             f"there is no colour map {name!r}",
-            hint="Any name that Matplotlib knows: viridis, gray.",
+            hint="Expected a name that Matplotlib knows, such as viridis or gray.",
         ) from None
 
 
 def check_output(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FORMATS) -> Path:
-    """The path, if a file of that kind can be written there.
+    """The path of a file to be written.
 
-    Checked before anything is computed, so that a typing mistake does not cost a run.
+    Commands check the path before they compute anything, so that a typing mistake costs no time.
+
+    Args:
+        path: Where to write.
+        suffixes: The suffixes allowed.
 
     Raises:
-        ConfigError: If the suffix is not one of these, or the folder does not exist.
+        ConfigError: If the suffix is not allowed, or the folder does not exist.
     """
     path = Path(path)
     if path.suffix.lower() not in suffixes:
@@ -141,17 +153,20 @@ def check_output(path: str | os.PathLike[str], suffixes: tuple[str, ...] = FORMA
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 150) -> Path:
-    """Save a figure as PNG, SVG or PDF by the suffix of the path.
+    """Save a figure as PNG, SVG or PDF.
 
-    The same figure gives the same file, byte for byte: no date or version is written.
+    Equal figures give equal files, byte for byte, because no date or version is written.
 
     Args:
         figure: Any Matplotlib figure.
         path: Ends in .png, .svg or .pdf.
         dpi: Pixels per inch of PNG, and of the images inside SVG and PDF.
 
+    Returns:
+        The path.
+
     Raises:
-        ConfigError: If the file cannot be written, or would be too large to draw.
+        ConfigError: If the file cannot be written, or the figure is too large to draw.
 
     Example:
         >>> import tempfile
@@ -167,8 +182,10 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: float = 150) -> P
             hint="Show fewer images or layers, lower the dpi, or save the arrays instead (.npz).",
         )
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    # Fonts go into a PDF as fonts, so that its text can be searched and copied.
-    settings: Any = {"svg.hashsalt": "jaxviz", "pdf.fonttype": 42, "savefig.bbox": None}
+    # Type 42 keeps text as text, so that a PDF can be searched.
+    settings: dict[RcKeyType, object] = {
+        "svg.hashsalt": "jaxviz", "pdf.fonttype": 42, "savefig.bbox": None,
+    }  # fmt: skip
     try:
         with matplotlib.rc_context(settings):
             figure.savefig(path, dpi=dpi, metadata=metadata[kind], facecolor=figure.get_facecolor())

@@ -1,4 +1,4 @@
-"""Grids of numbers, the paper that worked examples are done on."""
+"""Grids of numbers, as worked examples show them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
+from numpy.typing import ArrayLike
 
 from jaxviz.errors import ConfigError
 from jaxviz.figures.canvas import Canvas
 from jaxviz.figures.style import Theme
 
 CELL = 0.42
-#: Height above a grid that its title and note take.
+#: Room for title and note above a grid, in inches.
 TITLE_ROOM = 0.55
-#: A grid larger than this cannot be read on one page.
+#: Larger grids cannot be read on a page.
 MOST_CELLS = 16
 _SIZE = 9.5
-# Share of the strongest tint: numbers must stay readable on it.
+# Opacity of the strongest tint, on which numbers stay readable.
 _TINT = 0.6
 
 
@@ -34,20 +35,19 @@ def draw_numbers(
     outside: np.ndarray | None = None,
     fills: Mapping[tuple[int, int], str] | None = None,
 ) -> None:
-    """Draw a grid of numbers tinted by their value: orange above zero, blue below.
+    """Draw a grid of numbers tinted by their values: orange above zero, blue below.
 
     Args:
-        canvas: Where.
-        left: Of the grid, in inches.
-        top: Of the grid; title and note stand above it.
+        canvas: The page.
+        left: Left end of the grid, in inches.
+        top: Top of the grid in inches; title and note are above it.
         values: [row, column]; NaN leaves a cell empty.
-        title: Above the grid.
-        note: Below the title.
-        most: Magnitude of the strongest tint; the largest of the values where left out.
-        grey: Tint with grey, as an image that nobody has worked on.
-        outside: [row, column], true for cells of padding, which are drawn dashed.
-        fills: Backgrounds of single cells, whose numbers are set in bold, by (row, column);
-            where given, nothing else is tinted.
+        title: Text above the grid.
+        note: Small print below the title.
+        most: Magnitude with the strongest tint; by default the largest of the values.
+        grey: Tint with grey, as for an image.
+        outside: [row, column], true for cells of padding, which are dashed.
+        fills: {(row, column): background}. These numbers are bold, and no other cell is tinted.
     """
     theme = canvas.theme
     width = values.shape[1] * CELL
@@ -81,7 +81,7 @@ def draw_window(
     *,
     inset: float = 0.0,
 ) -> None:
-    """Outline cells of a grid that begins at (left, top); with steps, each cell by itself."""
+    """Outline cells of a grid that begins at (left, top); slices with steps outline each cell."""
     step_down, step_right = rows.step or 1, columns.step or 1
     separate = step_down > 1 or step_right > 1
     if not separate:
@@ -103,7 +103,7 @@ def draw_window(
 
 
 def sign(canvas: Canvas, x: float, y: float, symbol: str) -> None:
-    """An operator between two grids, or a word on an arrow."""
+    """Draw an operator between two grids, or a word above an arrow."""
     if len(symbol) == 1:
         canvas.text(x, y, symbol, size=17, colour=canvas.theme.muted, align="center")
         return
@@ -112,7 +112,7 @@ def sign(canvas: Canvas, x: float, y: float, symbol: str) -> None:
 
 
 def tint(theme: Theme, share: float, *, grey: bool = False) -> str:
-    """A background for a number: none at 0, the strongest at −1 and 1.
+    """A background for a number: the page at 0, the strongest tint at −1 and 1.
 
     Example:
         >>> from jaxviz.figures.style import get_theme
@@ -126,7 +126,7 @@ def tint(theme: Theme, share: float, *, grey: bool = False) -> str:
 
 
 def short(value: float) -> str:
-    """A number as a grid shows it: whole numbers whole, others to two places.
+    """A number as a grid shows it, with at most two decimal places.
 
     Example:
         >>> short(3.0), short(-0.5), short(1 / 3)
@@ -136,8 +136,15 @@ def short(value: float) -> str:
     return ("0" if text == "-0" else text).replace("-", "−")
 
 
-def check_grid(name: str, values: np.ndarray) -> np.ndarray:
-    """The values as a float grid that fits a page, or ConfigError.
+def check_grid(name: str, values: ArrayLike) -> np.ndarray:
+    """The values as float64 [row, column].
+
+    Args:
+        name: The name of the grid in an error message.
+        values: Rows of numbers.
+
+    Raises:
+        ConfigError: If they are not a grid of finite numbers that fits on a page.
 
     Example:
         >>> check_grid("kernel", [[1, 0], [0, 1]]).shape

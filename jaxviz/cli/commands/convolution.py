@@ -47,7 +47,7 @@ def convolution(
 ) -> None:
     """Work a convolution out by hand: window, products, sum, output."""
     from jaxviz.figures import convolution_animation, convolution_example
-    from jaxviz.figures.convolution import parse_grid
+    from jaxviz.figures.convolve import parse_grid
     from jaxviz.figures.style import FORMATS, check_output
 
     path = check_output(output, (*FORMATS, ".gif"))

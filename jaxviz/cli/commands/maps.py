@@ -86,7 +86,8 @@ def _write_arrays(
     network: Model, images: tuple[str, ...], path: Path, given: dict[str, Any]
 ) -> dict[str, Any]:
     from jaxviz._util.filenames import encode
-    from jaxviz.figures.capture import map_layers, save_arrays
+    from jaxviz.figures.arrays import save_arrays
+    from jaxviz.figures.choose import map_layers
     from jaxviz.spec.select import match_layers
 
     spec, patterns = network.spec, given["layers_"]

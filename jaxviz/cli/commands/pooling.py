@@ -42,7 +42,7 @@ def pooling(
 ) -> None:
     """Show maps before and after pooling, maximum against average; or an example by hand."""
     from jaxviz.figures import pooling_example, pooling_maps
-    from jaxviz.figures.convolution import parse_grid
+    from jaxviz.figures.convolve import parse_grid
     from jaxviz.figures.style import check_output
 
     path = check_output(output)

@@ -7,13 +7,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxviz.errors import ConfigError
-from jaxviz.figures.convolution import (
-    KERNELS,
-    convolution_animation,
-    convolution_example,
-    convolve,
-    parse_grid,
-)
+from jaxviz.figures import convolution_animation, convolution_example
+from jaxviz.figures.convolve import KERNELS, convolve, parse_grid
 
 RNG = np.random.default_rng(0)
 

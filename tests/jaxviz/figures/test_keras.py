@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.figures.capture import capture, map_layers
+from jaxviz.figures.capture import capture
+from jaxviz.figures.choose import map_layers
 from tests.support.models import real_model
 
 keras = pytest.importorskip("keras")

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from jaxviz._util.filenames import encode
 from jaxviz.errors import ConfigError, JaxvizError, LayerError
-from jaxviz.figures import feature_maps, from_arrays, save
+from jaxviz.figures import feature_maps, from_arrays, save, save_arrays
 from jaxviz.figures.canvas import Canvas
-from jaxviz.figures.capture import choose_channels, save_arrays
+from jaxviz.figures.choose import choose_channels
 from jaxviz.figures.classes import class_bars, class_labels
 from jaxviz.figures.rows import Scale
 from jaxviz.figures.style import THEMES, get_theme

@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 
 from jaxviz.errors import ConfigError, LayerError
-from jaxviz.figures.pooling import (
-    EXAMPLE_MAP,
-    pooled,
-    pooling_example,
-    pooling_layers,
-    pooling_maps,
-)
+from jaxviz.figures.pooling import pooled, pooling_layers, pooling_maps
+from jaxviz.figures.pooling_example import EXAMPLE_MAP, pooling_example
 from jaxviz.model import Model
 from jaxviz.spec import Pool
 from tests.support.tiny import tiny_bundle
