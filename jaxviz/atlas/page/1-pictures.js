@@ -1,6 +1,6 @@
-// The viewer of an atlas. Everything it shows is in the JSON block of the page and in
-// the folders beside it. Names come from model files and are untrusted: they reach the
-// page as text nodes and attributes only, never as markup.
+// The viewer of an atlas. Its data is in the page's JSON block (document.py says what) and in the
+// folders beside the page. Names come from model files and are untrusted: they reach the page as
+// text nodes and attributes only, never as markup.
 "use strict";
 
 const atlas = JSON.parse(document.getElementById("data").textContent);
@@ -9,8 +9,8 @@ const statuses = new Map(atlas.statuses.map((status) => [status.code, status]));
 const PENDING = "pending";
 const DONE = "done";
 
-// What is on view. `layer` is null on the overview; `shown` holds unit numbers in order;
-// `at` and `enlarged` are places in it.
+// The state of the view. `layer` is null on the overview. `shown` holds unit numbers in order; `at`
+// and `enlarged` are positions in `shown`.
 const view = { layer: null, shown: [], sort: "channel", down: false, hidden: new Set(), at: 0, enlarged: 0 };
 
 function make(tag, properties = {}, ...children) {
@@ -20,7 +20,7 @@ function make(tag, properties = {}, ...children) {
 }
 
 const label = (layer, unit) => statuses.get(layer.status[unit]).label;
-/** A filter's channel, and which of its pictures where it has several. */
+/** A filter's channel and, if it has several pictures, the number of this one. */
 const title = (layer, unit) => (layer.values.replicate?.[unit] ? `${layer.channels[unit]}.${layer.values.replicate[unit]}` : `${layer.channels[unit]}`);
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -54,7 +54,7 @@ function notes(layer) {
   return parts.join(" · ");
 }
 
-/** The median of every measure over a layer's living filters, in words. */
+/** The median of every measure over a layer's filters that are done or rescued. */
 function typicals(layer) {
   const alive = layer.status.map((s) => [DONE, "rescued"].includes(statuses.get(s).label));
   const parts = atlas.columns.filter((column) => column.measure).map((column) => {
@@ -65,7 +65,7 @@ function typicals(layer) {
   return parts.some(Boolean) ? `median ${parts.filter(Boolean).join(", ")}` : "";
 }
 
-// ---- Pictures: a strip holds several tiles, one below the other ----
+// ---- Pictures: a strip is a file of several tiles, one below the other ----
 
 const strips = new Map();
 
@@ -90,16 +90,16 @@ async function paint(canvas) {
     const top = (unit % layer.strips.tiles) * layer.height;
     canvas.getContext("2d").drawImage(image, 0, top, layer.width, layer.height, 0, 0, layer.width, layer.height);
   } catch {
-    canvas.parentElement.title = "This picture's file is missing from the folder 'tiles'.";
+    canvas.parentElement.title = "The file of this picture is missing from the folder 'tiles'. Delete that folder and run the same command again.";
   }
 }
 
-// Tiles are painted when they come near and let go when they are far: a thousand stay fluid.
+// Only tiles near the view are painted, so that a layer of a thousand scrolls smoothly.
 const nearby = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting, boundingClientRect } of entries) {
       const canvas = target.querySelector("canvas");
-      // The overview gives no height to what does not fit beside the others.
+      // On the overview, tiles that do not fit into the row have no height.
       if (isIntersecting && boundingClientRect.height) paint(canvas);
       else if (canvas.wanted) {
         canvas.wanted = false;
@@ -118,7 +118,7 @@ function watch() {
 
 function frame(layer, unit) {
   const box = make("span", { className: "frame" });
-  // A picture of one row would be a line; it is shown as a band.
+  // A picture of one row is shown as a band, because a single line of pixels is hardly visible.
   box.style.aspectRatio = `${Math.max(layer.width, layer.height / 4)} / ${Math.max(layer.height, layer.width / 4)}`;
   const status = statuses.get(layer.status[unit]);
   box.style.setProperty("--status", status.colour);

@@ -1,4 +1,4 @@
-// The grid of one layer, the overview of all, and the way between them.
+// The grid of one layer, the overview of all layers, and the addresses of both.
 
 function tile(layer, unit, place) {
   const channel = layer.channels[unit];
@@ -76,7 +76,7 @@ function card(layer) {
   return make("a", { className: "card", href: place(layer) }, header, ...(typical.textContent ? [typical] : []), strip);
 }
 
-// ---- Moving about: the address after # is the layer's key and the enlarged channel ----
+// ---- Addresses: after the # stand the layer's key and the enlarged channel ----
 
 const place = (layer, unit) =>
   `#${encodeURIComponent(layer.key)}${unit === undefined ? "" : `/${title(layer, unit)}`}`;
@@ -90,7 +90,7 @@ function show() {
     $("grid").hidden = $("controls").hidden = !layer;
     $("overview").hidden = Boolean(layer);
     $("name").textContent = layer ? layer.name : "All layers";
-    $("note").textContent = layer ? [notes(layer), typicals(layer)].filter(Boolean).join(" · ") : `The filters with the highest score of each layer. Choose a layer to see all of them.`;
+    $("note").textContent = layer ? [notes(layer), typicals(layer)].filter(Boolean).join(" · ") : "The filters with the highest scores of each layer. Choose a layer to see all its filters.";
     $("overview").replaceChildren(...(layer ? [] : atlas.layers.map(card)));
     fill();
     if (layer) {

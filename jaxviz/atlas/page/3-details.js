@@ -1,7 +1,7 @@
-// One filter, enlarged, and what is known about the atlas.
+// One enlarged filter, and the facts about the atlas.
 
 function enlarge(at) {
-  // Replaced, not added: leafing through filters must not fill the history.
+  // Replaced instead of added, because leafing through filters must not fill the history.
   if (at < 0 || at >= view.shown.length) return;
   history.replaceState(null, "", place(view.layer, view.shown[at]));
   detail(at);
@@ -37,7 +37,7 @@ function measure(layer, unit, column) {
     make("dt", { textContent: column.title, title: column.meaning }),
     make("dd", { textContent: column.words[value] || number(value) }),
   ];
-  // Nothing was measured, or it is the same for all.
+  // Leave out columns without any value, and replicates if every filter has one picture.
   if (known.length === 0 || (column.name === "replicate" && !known.some(Boolean))) return [];
   if (column.words[value] !== undefined) return column.words[value] ? rows : [];
   if (value === null || known.length < 2) return rows;
@@ -50,7 +50,7 @@ function measure(layer, unit, column) {
   ];
 }
 
-/** A histogram of a layer's values with the bar of one unit marked. */
+/** A histogram of a layer's values, with one unit's bar marked. */
 function spread(values, here) {
   const bins = Math.min(40, Math.max(8, Math.round(Math.sqrt(values.length) * 2)));
   const low = Math.min(...values);
@@ -92,9 +92,9 @@ function facts() {
       ["Updated", new Date(atlas.updated).toLocaleString()],
       ["Time", duration(seconds)],
       ["jaxviz", atlas.jaxviz_version],
-      ["Exact pixels", "In the Zarr arrays layers/KEY/image beside this page; larger pictures here are JPEG."],
+      ["Exact pixels", "The Zarr arrays layers/KEY/image beside this page. Larger pictures on the page are JPEG."],
     ]),
-    heading("What it is of"), table(flat(atlas.identity)),
+    heading("Model and recipe"), table(flat(atlas.identity)),
     ...atlas.runs.flatMap((run) => [heading(`Run of ${new Date(run.started).toLocaleString()}`), table(flat(run.record))]),
     heading("Columns"), table(atlas.columns.map((column) => [column.title, column.meaning])),
   );

@@ -1,4 +1,4 @@
-// Controls, keys and the start.
+// Controls, keyboard, and the start of the page.
 
 function theme(name) {
   document.documentElement.dataset.theme = name;
@@ -6,7 +6,7 @@ function theme(name) {
   keep("theme", name);
 }
 
-// A page opened from disk may have no storage; then a choice lasts until it is closed.
+// A page opened from disk may have no storage. A choice then lasts until the page is closed.
 function keep(key, value) {
   try { localStorage.setItem(`jaxviz-${key}`, value); } catch { /* see above */ }
 }
