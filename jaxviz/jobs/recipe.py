@@ -1,7 +1,7 @@
-"""What to make: the settings of an atlas, from the command line or a TOML file.
+"""Recipes: the settings of an atlas, from the command line or a TOML file.
 
-A recipe file has one `[[atlas]]` table for each atlas; `[defaults]` fills in what they
-leave out:
+A recipe file has one `[[atlas]]` table for each atlas. `[defaults]` fills in the keys that the
+tables leave out:
 
     [defaults]
     preset = "keras-io"
@@ -19,11 +19,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
+from pydantic_core import ErrorDetails
 
 from jaxviz.engine.execution import AskedDtype
 from jaxviz.errors import ConfigError, RecipeError, nearest
@@ -35,33 +37,38 @@ from jaxviz.spec import InputRange, ModelSpec
 
 
 class AtlasRecipe(BaseModel):
-    """The settings of one atlas; what is None is the preset's, the model's or the device's.
+    """The settings of one atlas.
+
+    A setting that is left out follows from the preset, the model or the device.
 
     Attributes:
         model: A bundle or a model file.
-        output: The atlas folder.
-        weights: A file of weights, where `model` holds only the architecture.
-        layers: Globs over layer names; every convolution where there are none.
-        channels: `A:B`, as a Python slice; all where left out.
-        preset: Name of a preset, or several, whose pictures are laid side by side.
-        set: `FIELD=VALUE`, changes of the preset's fields, such as `transforms.0.amount=8`.
-        objective: What is maximised, instead of the preset's, such as `neuron(4, 7)`,
+        output: The atlas's folder.
+        weights: A file of weights, if `model` holds only the architecture.
+        layers: Globs of layer names, such as `conv*`. By default every convolution.
+        channels: A range of channels, `A:B`, read like a Python slice. By default all channels.
+        preset: Name of a preset. A list of names makes every picture with each of them.
+        set: Changes of the preset's fields, each `FIELD=VALUE`, such as `transforms.0.amount=8`.
+        objective: The objective to maximise instead of the preset's, such as `neuron(4, 7)`,
             `channel - 0.1*total_variation` or `direction("probe.npy")`.
-        replicates: Pictures of each filter, made together; see the objective `diversity`.
-        size: Side of the image in pixels.
-        steps: Updates.
-        optimizer: `NAME` or `NAME:KEY=VALUE,…`, from Optax.
-        learning_rate: Its step.
-        schedule: `NAME:KEY=VALUE,…`, from Optax.
-        clip: How each picture's gradient is clipped, `NAME:KEY=VALUE,…`, from Optax.
-        range: `LO:HI`, the values the network was trained on.
-        preprocess: Or the name of a keras.applications preprocessing mode.
-        seed: Any integer.
+        replicates: Number of pictures of each filter, optimised together. See the objective
+            `diversity`.
+        size: Side of the image, in pixels.
+        steps: Number of updates.
+        optimizer: An Optax optimizer, `NAME` or `NAME:KEY=VALUE,…`.
+        learning_rate: The optimizer's learning rate, in the preset's units.
+        schedule: An Optax schedule of the learning rate, `NAME:KEY=VALUE,…`.
+        clip: An Optax transformation that clips each picture's gradient, `NAME:KEY=VALUE,…`.
+        range: The pixel values that the network was trained on, `LO:HI`.
+        preprocess: A preprocessing mode of keras.applications, which implies the range: `tf`,
+            `torch`, `caffe` or `raw`. Give either `range` or `preprocess`.
+        seed: Seed of the starting pictures and of the transforms.
         chunk: Units in one compiled call.
-        attempts: Starts of which the best is kept.
-        images: A folder of images (or `.npy` arrays) like those the network was trained on:
-            their colours are the pictures' colours, and pictures are measured against them.
-        dtype: What the network is computed in: `float32`, `bfloat16`, or the device's choice.
+        attempts: Number of starting pictures of each unit. The best result is kept.
+        images: A folder of images, or of `.npy` arrays, like those the network was trained on.
+            Pictures take their colours from these images and are measured against them.
+        dtype: Data type of the network's arithmetic: `float32`, `bfloat16`, or `auto` for the
+            device's choice.
 
     Example:
         >>> AtlasRecipe(model="net.keras", output="net.atlas", steps=5).preset_used().steps
@@ -91,26 +98,33 @@ class AtlasRecipe(BaseModel):
     attempts: PositiveInt = 1
     images: str | None = None
     dtype: AskedDtype = "auto"
-    #: What names of files in the objective are relative to.
+    #: The folder that file names in the objective are relative to.
     _folder: str = PrivateAttr(default="")
 
     def preset_used(self) -> Preset:
-        """The (first) preset with every override in place; ConfigError if one does not fit."""
+        """The preset, or the first of several, with the recipe's changes.
+
+        Raises:
+            ConfigError: If there is no such preset, or a change does not fit it.
+        """
         return self.presets_used()[0]
 
     def presets_used(self) -> tuple[Preset, ...]:
-        """Every preset with every override in place; ConfigError if one does not fit."""
-        names = (self.preset,) if isinstance(self.preset, str) else self.preset
-        return tuple(self._overridden(get_preset(name)) for name in dict.fromkeys(names))
+        """Every preset, with the recipe's changes.
 
-    def _overridden(self, preset: Preset) -> Preset:
+        Raises:
+            ConfigError: If there is no such preset, or a change does not fit it.
+        """
+        names = (self.preset,) if isinstance(self.preset, str) else self.preset
+        return tuple(self._changed(get_preset(name)) for name in dict.fromkeys(names))
+
+    def _changed(self, preset: Preset) -> Preset:
         if self.set:
             preset = preset.change(*self.set)
-        optimizer: dict[str, Any] = {"learning_rate": self.learning_rate}
-        optimizer["optimizer"] = Call.parse(self.optimizer) if self.optimizer else None
-        optimizer["schedule"] = Call.parse(self.schedule) if self.schedule else None
-        optimizer["clip"] = Call.parse(self.clip) if self.clip else None
-        given = {name: value for name, value in optimizer.items() if value is not None}
+        calls = {"optimizer": self.optimizer, "schedule": self.schedule, "clip": self.clip}
+        given: dict[str, object] = {name: Call.parse(text) for name, text in calls.items() if text}
+        if self.learning_rate is not None:
+            given["learning_rate"] = self.learning_rate
         objective = None
         if self.objective is not None:
             objective = parse_objective(self.objective, preset.objective, self._folder)
@@ -124,17 +138,35 @@ class AtlasRecipe(BaseModel):
         return chosen
 
     def range_used(self, spec: ModelSpec) -> InputRange | None:
-        """The input range: as asked for, else the model's own, else unknown."""
+        """The input range that the recipe names, else the model's own; None if both are unknown.
+
+        Raises:
+            ConfigError: If the recipe names both a range and a preprocessing, or one is invalid.
+        """
         return chosen_range(self.range, self.preprocess) or spec.range
 
 
 def read_recipes(path: str | os.PathLike[str]) -> tuple[AtlasRecipe, ...]:
-    """Read a recipe file.
+    r"""Read a recipe file.
 
-    Paths in it are relative to the folder that it lies in.
+    Args:
+        path: The file. Paths in it are relative to its folder.
+
+    Returns:
+        The recipe of each `[[atlas]]` table, with its paths joined to the file's folder.
 
     Raises:
-        RecipeError: Naming the file, the key and the line of every mistake.
+        RecipeError: If the file cannot be read or holds mistakes. The message lists every
+            mistake with its line and key.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "recipe.toml"
+        ...     _ = file.write_text('[[atlas]]\nmodel = "net.keras"\noutput = "net.atlas"')
+        ...     recipe, = read_recipes(file)
+        >>> Path(recipe.output).name, recipe.preset
+        ('net.atlas', 'robust')
     """
     path = Path(path)
     try:
@@ -145,33 +177,53 @@ def read_recipes(path: str | os.PathLike[str]) -> tuple[AtlasRecipe, ...]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{str(path)!r} is not valid TOML: {error}") from error
     problems = [
-        f"line {_line(text, (key,))}: there is no table {key!r}; expected [defaults], [[atlas]]"
+        f"line {_line(text, _Place(key))}: there is no table {key!r}; "
+        "expected [defaults] and [[atlas]]"
         for key in document
         if key not in ("defaults", "atlas")
     ]
     defaults, tables = document.get("defaults", {}), document.get("atlas", [])
-    if not isinstance(tables, list) or not tables or not isinstance(defaults, dict):
+    if not _are_tables(tables) or not isinstance(defaults, dict):
         problems.append("there is no [[atlas]] table")
         raise RecipeError(f"recipe {str(path)!r} cannot be used", details=problems)
-    recipes = []
+    recipes: dict[int, AtlasRecipe] = {}
     for number, table in enumerate(tables):
         try:
-            recipe = AtlasRecipe(**{**defaults, **table})
+            recipe = AtlasRecipe.model_validate({**defaults, **table})
             recipe._folder = str(path.parent)
             recipe.presets_used()
         except ValidationError as error:
             problems += [_problem(text, number, table, e) for e in error.errors()]
         except ConfigError as error:
-            line = _line(text, ("atlas", number))
+            line = _line(text, _Place("atlas", number))
             problems.append(f"line {line}: {error.summary}. {error.hint}".strip())
         else:
-            recipes.append(_relative_to(path.parent, recipe))
+            recipes[number] = _relative_to(path.parent, recipe)
     problems += _same_output(text, recipes)
     if problems:
         raise RecipeError(
             f"recipe {str(path)!r} cannot be used", details=list(dict.fromkeys(problems))
         )
-    return tuple(recipes)
+    return tuple(recipes.values())
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place in a recipe file.
+
+    Attributes:
+        table: Name of the table.
+        number: Position among the tables of that name.
+        key: A key in the table; None for the table itself.
+    """
+
+    table: str
+    number: int = 0
+    key: str | None = None
+
+
+def _are_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(t, dict) for t in value)
 
 
 def _relative_to(folder: Path, recipe: AtlasRecipe) -> AtlasRecipe:
@@ -181,22 +233,21 @@ def _relative_to(folder: Path, recipe: AtlasRecipe) -> AtlasRecipe:
     )
 
 
-def _same_output(text: str, recipes: Sequence[AtlasRecipe]) -> list[str]:
-    seen: dict[str, int] = {}
-    problems = []
-    for number, recipe in enumerate(recipes):
+def _same_output(text: str, recipes: Mapping[int, AtlasRecipe]) -> Iterator[str]:
+    outputs = set()
+    for number, recipe in recipes.items():
         output = os.path.abspath(recipe.output)
-        if output in seen:
-            line = _line(text, ("atlas", number, "output"))
-            problems.append(f"line {line}: output: another atlas goes to the same folder")
-        seen.setdefault(output, number)
-    return problems
+        if output in outputs:
+            line = _line(text, _Place("atlas", number, "output"))
+            yield f"line {line}: output: another atlas has this folder"
+        outputs.add(output)
 
 
-def _problem(text: str, number: int, table: dict[str, Any], error: Any) -> str:
+def _problem(text: str, number: int, table: Mapping[str, object], error: ErrorDetails) -> str:
+    """A mistake that Pydantic found, with its line."""
     key = str(error["loc"][0])
-    where = ("atlas", number, key) if key in table or error["type"] == "missing" else None
-    line = _line(text, where or ("defaults", key))
+    stands_here = key in table or error["type"] == "missing"
+    line = _line(text, _Place("atlas", number, key) if stands_here else _Place("defaults", key=key))
     if error["type"] == "extra_forbidden":
         hint = nearest(key, AtlasRecipe.model_fields)
         return f"line {line}: {key}: there is no such key. {hint}".strip()
@@ -205,20 +256,21 @@ def _problem(text: str, number: int, table: dict[str, Any], error: Any) -> str:
     return f"line {line}: {key}: {error['msg']}, found {error['input']!r}"
 
 
-def _line(text: str, where: tuple[str | int, ...]) -> int:
-    """The line of a table or of a key within it; the table's own line if the key is not there."""
-    table = str(where[0])
-    index = where[1] if len(where) > 1 and isinstance(where[1], int) else 0
-    key = where[-1] if isinstance(where[-1], str) and len(where) > 1 else None
-    seen, inside, found = -1, False, 1
+def _line(text: str, place: _Place) -> int:
+    """The line of a place; the table's own line if the key is not there."""
+    passed, inside, found = -1, False, 1
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[+\s*\"?([\w-]+)", line)
         if header:
-            seen += header[1] == table
-            inside = header[1] == table and seen == index
+            passed += header[1] == place.table
+            inside = header[1] == place.table and passed == place.number
             found = number if inside else found
-        elif re.match(rf"\s*\"?{re.escape(table)}\"?\s*=", line) and key is None:
+        elif place.key is None and _assigns(line, place.table):
             return number
-        elif inside and key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+        elif inside and place.key and _assigns(line, place.key):
             return number
     return found
+
+
+def _assigns(line: str, key: str) -> bool:
+    return re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line) is not None

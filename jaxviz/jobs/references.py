@@ -1,4 +1,4 @@
-"""Images that the user gives: what pictures are measured against, and whose colours they have."""
+"""Reference images from the user: pictures take their colours and are measured against them."""
 
 from __future__ import annotations
 
@@ -14,34 +14,36 @@ from jaxviz.parameterizations import Fourier, Phase, measured_colour, measured_s
 from jaxviz.presets import Preset
 from jaxviz.spec import ModelSpec
 
-# More would not change the measures, and a folder may hold a whole training set.
+# A folder may hold a whole training set, and more images would not change the measures.
 _MOST = 64
-# Beyond them a picture could hardly become anything but its mean, or nothing but a gradient.
+# Outside these limits a picture is hardly anything but its mean colour, or a smooth gradient.
 _MEANS, _DECAYS = (0.05, 0.95), (0.5, 2.0)
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy"}
 
 
 class GivenImages:
-    """A folder of images, read at any size, in the network's input units.
+    """A folder of images, read at any size in the network's input units.
+
+    Of a large folder, 64 files are used, spread evenly over the sorted names.
 
     Args:
-        folder: Holds image files, or `.npy` arrays in the network's units, [height, width,
-            channel] or [length, channel]; spread evenly over their names if many.
-        spec: The network's architecture, with its range.
+        folder: A folder of image files, or of `.npy` arrays in the network's units, [height,
+            width, channel] or [length, channel].
+        spec: The network's architecture, with its input range.
 
     Raises:
-        ConfigError: If there is no such folder, or no image in it.
+        ConfigError: If there is no such folder, or it holds no image.
     """
 
     def __init__(self, folder: str, spec: ModelSpec) -> None:
         path = Path(folder)
         if not path.is_dir():
-            raise ConfigError(f"there is no folder {folder!r}", hint="--images takes a folder.")
+            raise ConfigError(f"there is no folder {folder!r}", hint="--images expects a folder.")
         files = sorted(f for f in path.iterdir() if f.suffix.lower() in _ENDINGS)
         if not files:
             raise ConfigError(
-                f"the folder {folder!r} holds no images",
-                hint=f"Known: {' '.join(sorted(_ENDINGS))}",
+                f"the folder {folder!r} holds no image",
+                hint=f"Known file types: {' '.join(sorted(_ENDINGS))}",
             )
         chosen = np.unique(np.linspace(0, len(files) - 1, min(_MOST, len(files))).round())
         self._files = [files[int(i)] for i in chosen]
@@ -50,14 +52,24 @@ class GivenImages:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the files' contents, in the order of their names."""
+        """SHA-256 of the contents of the files, in the order of their names."""
         digest = hashlib.sha256()
         for file in self._files:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
     def read(self, size: tuple[int, int]) -> np.ndarray:
-        """[image, height, width, channels] in the network's units."""
+        """The images at one size.
+
+        Args:
+            size: (height, width), in pixels.
+
+        Returns:
+            [image, height, width, channel] in the network's units.
+
+        Raises:
+            ImageSizeError: If a file cannot be read as such an image.
+        """
         if size not in self._read:
             shape = (*size, self._spec.inputs[0].shape[-1] or 0)
             read = [read_image(str(f), spec=self._spec, shape=shape) for f in self._files]
@@ -66,12 +78,12 @@ class GivenImages:
 
 
 def coloured(preset: Preset, references: np.ndarray, units: ValueRange) -> Preset:
-    """The preset with the images' own colours, mean and spectrum, where it has natural ones.
+    """A preset whose natural colours, mean and spectrum are replaced by the images' own.
 
     Args:
-        preset: How pictures are made.
-        references: [image, height, width, channels] in the network's units.
-        units: The network's range against the preset's.
+        preset: The preset. Settings other than "natural" stay.
+        references: [image, height, width, channel] in the network's units.
+        units: The map between the network's units and the preset's.
     """
     kind = preset.parameterization
     images = np.asarray(units.from_network(references), np.float64)
@@ -88,17 +100,20 @@ def coloured(preset: Preset, references: np.ndarray, units: ValueRange) -> Prese
         decay = measured_decay(images)
         both = (kind, kind.model_copy(update={"decay": decay}))
         loudness = [np.sqrt(np.mean(k.envelope(size) ** 2)) for k in both]
-        # as much contrast for a step as before, only on other scales
+        # The gain keeps the contrast of one step, which only moves to other scales.
         changed |= {"decay": decay, "gain": float(kind.gain * loudness[0] / loudness[1])}
     fields = {name: getattr(kind, name) for name in type(kind).model_fields}
     return preset.override(parameterization=type(kind)(**{**fields, **changed}))
 
 
 def measured_decay(images: np.ndarray) -> float:
-    """How fast the magnitudes of images' spectra fall with frequency, for `Fourier`.
+    """The exponent with which spectra of images fall with frequency, for `Fourier`.
 
     Args:
-        images: [image, height, width, channels].
+        images: [image, height, width, channel].
+
+    Returns:
+        Between 0.5 and 2; 1 if the images are too small to tell.
 
     Example:
         >>> noise = np.random.default_rng(0).normal(size=(8, 32, 32, 1))
@@ -107,7 +122,7 @@ def measured_decay(images: np.ndarray) -> float:
     """
     spectrum = np.asarray(measured_spectrum(images))
     radii = np.linspace(0, np.sqrt(0.5), len(spectrum))
-    # neither what is larger than the images nor what their pixels cut off
+    # Leave out wavelengths near the image's side, and frequencies near the limit of the pixels.
     inside = (radii > 1.5 / max(images.shape[1:3])) & (radii < 0.35) & (spectrum > 0)
     if inside.sum() < 3:
         return 1.0

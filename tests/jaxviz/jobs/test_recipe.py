@@ -55,7 +55,7 @@ def test_defaults_fill_in(tmp_path):
         (("adam:b1=0.8", "adamm"), r"line 10: Optax has no optimizer 'adamm'"),
         (("adam:b1=0.8", "adam:b9=1"), r"line 10: the optimizer 'adam' has no argument 'b9'"),
         (("[defaults]", "[default]"), r"line 2: there is no table 'default'"),
-        (('"b.atlas"', '"a.atlas"'), r"line 12: output: another atlas goes to the same folder"),
+        (('"b.atlas"', '"a.atlas"'), r"line 12: output: another atlas has this folder"),
         (("size = 64", "size = = 64"), r"not valid TOML.*line 13"),
     ],
 )
@@ -64,6 +64,23 @@ def test_mistakes_are_named_with_their_line(tmp_path, change, message):
     with pytest.raises(RecipeError, match=message) as error:
         read_recipes(path)
     assert "recipe.toml" in str(error.value)
+
+
+def test_lines_are_those_of_the_table_also_after_a_mistake(tmp_path):
+    third = '\n[[atlas]]\nmodel = "c.bundle"\noutput = "b.atlas"\n'
+    path = write(tmp_path, GOOD.replace('model = "a.bundle"\n', "") + third)
+    with pytest.raises(RecipeError) as error:
+        read_recipes(path)
+    assert error.value.details == (
+        "line 6: model: is missing from this [[atlas]]",
+        "line 19: output: another atlas has this folder",
+    )
+
+
+@pytest.mark.parametrize("text", ["atlas = 3", "atlas = [1]", "", "defaults = 3\n[[atlas]]"])
+def test_a_file_without_tables_of_atlases(tmp_path, text):
+    with pytest.raises(RecipeError, match=r"there is no \[\[atlas\]\] table"):
+        read_recipes(write(tmp_path, text))
 
 
 def test_a_missing_file(tmp_path):
