@@ -1,7 +1,6 @@
-"""Devices that a program is compiled for: those that are there, or named ones that are not.
+"""Devices that programs are compiled for: this machine's, or named ones that it does not have.
 
-TPU programs are compiled ahead of time by libtpu, GPU programs by JAX's CUDA plug-in; both
-work on a machine that has neither.
+libtpu compiles programs for TPUs and JAX's CUDA plug-in those for GPUs, on any machine.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
@@ -19,22 +18,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxviz.errors import ConfigError, nearest
 
-#: The mesh's one axis.
+TreeT = TypeVar("TreeT")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
+
+#: Name of the mesh's only axis.
 UNITS = "units"
 _GIB = 1 << 30
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A kind of device, with its maker's figures.
+    """A kind of device, with the figures of its data sheet.
 
     Attributes:
-        platform: As `jax.default_backend()` calls it.
-        flops: Operations per second of matrix units, dense, by the type that is computed in.
-            A TPU multiplies float32 in bfloat16 unless more precision is asked for, a GPU in
-            TF32.
-        bandwidth: Bytes per second to and from memory.
-        memory: Bytes.
+        platform: `gpu` or `tpu`, as `jax.default_backend()` says.
+        flops: {dtype: FLOP/s of the matrix units}. At default precision a TPU multiplies
+            float32 in bfloat16, and a GPU in TF32.
+        bandwidth: Bytes per second to and from HBM.
+        memory: Bytes of HBM.
     """
 
     platform: str
@@ -48,14 +49,14 @@ def _tpu(teraflops: float, gigabytes: float, gibibytes: int) -> Chip:
     return Chip("tpu", speed, gigabytes * 1e9, gibibytes * _GIB)
 
 
-#: From the makers' data sheets (cloud.google.com/tpu/docs, NVIDIA H100 SXM).
+#: From data sheets: cloud.google.com/tpu/docs, NVIDIA H100 SXM.
 CHIPS = {
     "v5e": _tpu(197, 819, 16),
     "v5p": _tpu(459, 2765, 95),
     "v6e": _tpu(918, 1640, 32),
     "h100": Chip("gpu", {"float32": 494.7e12, "bfloat16": 989.4e12}, 3352e9, 80 * _GIB),
 }
-#: What JAX calls them, where they are there.
+# Names of these chips in JAX.
 _KINDS = {
     "TPU v5 lite": "v5e",
     "TPU v5": "v5p",
@@ -96,48 +97,55 @@ class Target:
     """The devices that units are spread over.
 
     Attributes:
-        name: As it is asked for, or the kind of device that is there.
+        name: The name asked for, or the kind of this machine's devices.
         platform: `cpu`, `gpu` or `tpu`.
-        devices: All of them; each gets an equal share of a chunk's units.
-        memory: Bytes of each device; None where nobody knows.
-        chip: Its figures, where it is known.
-        present: Whether programs can be run, and not only compiled.
+        devices: The devices; each computes an equal share of a chunk's units.
+        memory: Bytes of each device's memory; None if unknown.
+        chip: Figures of the data sheet, for known chips.
+        present: Whether this machine has the devices, so that programs can run.
     """
 
     name: str
     platform: str
-    devices: tuple[Any, ...] = field(repr=False)
+    devices: tuple[jax.Device, ...] = field(repr=False)
     memory: int | None
     chip: Chip | None
     present: bool
 
     @property
     def mesh(self) -> Mesh | None:
-        """The devices in a row; None for the one device that JAX takes anyway."""
+        """The devices in a row; None for a single device of this machine."""
         if self.present and len(self.devices) == 1:
             return None
         return Mesh(np.array(self.devices), (UNITS,))
 
     @property
     def looped(self) -> bool:
-        """Whether steps are one compiled loop; on a CPU XLA's loops are slower than Python's."""
+        """Whether steps are a compiled loop, which on a CPU is slower than a loop in Python."""
         return self.platform != "cpu"
 
     def shared(self, units: int) -> int:
-        """The least number of units from this on that all devices get equal shares of."""
+        """The number of units, rounded up to equal shares of all devices."""
         return -(-units // len(self.devices)) * len(self.devices)
 
     @property
     def split(self) -> NamedSharding | None:
-        """How arrays of units are spread over several devices."""
+        """The sharding of arrays [unit, …] over several devices; None for a single one."""
         return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(UNITS))
 
-    def placed(self, arrays: Any, *, split: bool) -> Any:
-        """Arrays or their shapes on all devices: split by their first axis, or whole on each."""
+    def placed(self, arrays: TreeT, *, split: bool) -> TreeT:
+        """Arrays, or shapes of arrays, placed on all devices.
+
+        Args:
+            arrays: A tree of arrays or shapes.
+            split: Split them by their first axis; otherwise each device has a copy.
+        """
         whole = None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec())
         sharding = self.split if split else whole
 
-        def place(array: Any) -> Any:
+        def place(
+            array: jax.Array | np.ndarray | jax.ShapeDtypeStruct,
+        ) -> jax.Array | jax.ShapeDtypeStruct:
             if isinstance(array, jax.ShapeDtypeStruct):
                 return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
             return jax.device_put(array, sharding)
@@ -145,21 +153,21 @@ class Target:
         return jax.tree.map(place, arrays)
 
 
-def spread_units(run: Callable[..., Any], mesh: Mesh | None) -> Callable[..., Any]:
-    """A function of weights and of arrays of units, run on every device for its own units.
+def spread_units(run: FunctionT, mesh: Mesh | None) -> FunctionT:
+    """A function of weights and arrays of units that each device computes for its own units.
 
     Args:
         run: (weights, arrays [unit, …] or scalars, …) -> arrays [unit, …].
-        mesh: The devices; None leaves the function as it is.
+        mesh: The devices; None returns the function unchanged.
 
     Returns:
-        The same function. No device waits for another: there is nothing to exchange.
+        A function with the arguments and results of `run`. Devices exchange nothing.
     """
     if mesh is None:
         return run
 
-    def spread(params: Any, *arguments: Any) -> Any:
-        def spec(array: Any) -> PartitionSpec:
+    def spread(params: object, *arguments: object) -> object:
+        def spec(array: jax.Array) -> PartitionSpec:
             return PartitionSpec(UNITS) if array.ndim else PartitionSpec()
 
         specs = (PartitionSpec(), *jax.tree.map(spec, arguments))
@@ -168,7 +176,7 @@ def spread_units(run: Callable[..., Any], mesh: Mesh | None) -> Callable[..., An
             params, *arguments
         )
 
-    return spread
+    return cast(FunctionT, spread)
 
 
 def present_target() -> Target:
@@ -185,10 +193,13 @@ def present_target() -> Target:
 
 
 def named_target(name: str) -> Target:
-    """Devices by name: a chip and how many, `v5e:2x2`, `v6e:4x4`, `h100`, `h100:8`.
+    """Devices by name, which programs can be compiled for but not run on.
+
+    Args:
+        name: A chip and its layout, such as `v5e:2x2`, `v6e:4x4`, `h100` or `h100:8`.
 
     Raises:
-        ConfigError: If there is no such target, or what compiles for it is not installed.
+        ConfigError: If there is no such target, or its compiler is not installed.
     """
     kind, _, layout = name.lower().partition(":")
     if kind not in CHIPS:
@@ -199,7 +210,7 @@ def named_target(name: str) -> Target:
     chip = CHIPS[kind]
     if not re.fullmatch(r"(\d+(x\d+){0,2})?", layout):
         raise ConfigError(
-            f"{layout!r} of target {name!r} is no layout of chips",
+            f"{layout!r} of target {name!r} is not a layout of chips",
             hint=f"Expected {kind}, " + ("h100:8." if kind == "h100" else f"{kind}:2x2."),
         )
     devices = _h100s(name, layout) if chip.platform == "gpu" else _tpus(name, kind, layout)
@@ -207,25 +218,25 @@ def named_target(name: str) -> Target:
 
 
 def find_target(name: str | None) -> Target:
-    """The devices of a name, or those that are there."""
+    """The devices of this name; this machine's where the name is None."""
     return present_target() if name is None else named_target(name)
 
 
-def _tpus(name: str, kind: str, layout: str) -> tuple[Any, ...]:
+def _tpus(name: str, kind: str, layout: str) -> tuple[jax.Device, ...]:
     _need("libtpu", "tpu", name)
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # or it asks the network what it runs on
-    # a lock keeps two processes off a chip; where nothing is run, both may compile
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # or libtpu asks the network
+    # a lock keeps a second process off a chip, but compiling needs no chip
     os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
-    options = {}
+    options: dict[str, object] = {}
     if np.prod([int(n) for n in (layout or "1x1").split("x")]) == 1:
         layout, options = "1x1", {"chips_per_host_bounds": (1, 1, 1)}
     return _topology(name, "tpu", topology_name=f"{kind}:{layout}", **options)
 
 
-def _h100s(name: str, layout: str) -> tuple[Any, ...]:
+def _h100s(name: str, layout: str) -> tuple[jax.Device, ...]:
     _need("jax_plugins.xla_cuda12", "cuda", name)
-    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")  # which asks the driver
-    # without a device nothing can be timed, so algorithms are not chosen by that
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")  # the check asks the driver
+    # without a device no algorithm can be timed
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_gpu_autotune_level" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0".strip()
@@ -239,17 +250,19 @@ def _h100s(name: str, layout: str) -> tuple[Any, ...]:
     )
 
 
-def _topology(name: str, platform: str, **options: Any) -> tuple[Any, ...]:
+def _topology(
+    name: str, platform: str, topology_name: str, **options: object
+) -> tuple[jax.Device, ...]:
     from jax.experimental import topologies
 
-    # programs are compiled but not run: whatever devices there are stay untouched
+    # programs are not run, so this machine's devices stay untouched
     jax.config.update("jax_platforms", "cpu")
     try:
-        return tuple(topologies.get_topology_desc(platform=platform, **options).devices)
-    except Exception as error:  # of whatever the plug-in raises
+        return tuple(topologies.get_topology_desc(topology_name, platform, **options).devices)
+    except Exception as error:  # plug-ins raise many kinds
         raise ConfigError(
             f"cannot compile for {name!r}: {str(error).strip().splitlines()[-1]}",
-            hint="A TPU's layout is such as v5e:2x2, v5e:4x4 or v5p:2x2x1.",
+            hint="Expected a layout such as v5e:2x2, v5e:4x4 or v5p:2x2x1.",
         ) from error
 
 
@@ -260,14 +273,13 @@ def _need(module: str, extra: str, name: str) -> None:
         found = False
     if not found:
         raise ConfigError(
-            f"compiling for {name!r} on a machine without one needs {module.split('.')[-1]}, "
-            "which is not installed",
+            f"cannot compile for {name!r}: {module.split('.')[-1]} is not installed",
             hint=f"pip install 'jaxviz-atlas[{extra}]'",
         )
 
 
-def _memory(device: Any) -> int | None:
-    """What a device may hold, as it says itself; of a CPU the machine's memory."""
+def _memory(device: jax.Device) -> int | None:
+    """Bytes of memory as the device reports them; for a CPU the machine's."""
     if device.platform == "cpu":
         try:
             return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

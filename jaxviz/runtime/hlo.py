@@ -1,4 +1,7 @@
-"""What is in a compiled program, read from its text: for compilers that do not count themselves."""
+"""Compiled programs read as text: their instructions, the bytes they move, their library calls.
+
+For compilers whose own cost analysis is missing, or counts a loop once.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,25 @@ from typing import NamedTuple
 
 import jax
 
-# A type in brackets may have others within, and layouts with brackets of their own.
+# A type in brackets may hold other types, and layouts with brackets of their own.
 _NESTED = r"\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\)"
 _INSTRUCTION = re.compile(rf"^\s+(?:ROOT )?%?([\w.-]+) = ({_NESTED}|\S+) ([\w-]+)\((.*)$")
 _SHAPE = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\]")
 _COLLECTIVE = re.compile(
     r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(-start)?\("
 )
-# A type with the order of its axes and its tiles, as they lie in a TPU's memory.
+# A type with the order of its axes and its tiles in a TPU's memory.
 _LAYOUT = re.compile(r"\b(pred|[a-z]+\d+\w*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
 _TILE = re.compile(r"T\((\d+),(\d+)\)")
 _BODY = re.compile(r"\b(?:body|to_apply)=%?([\w.-]+)")
 _CALLS = re.compile(r"\bcalls=%?([\w.-]+)")
 _COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-# What is copied into a TPU's own memory or out of it is named twice, at both ends.
+# A copy into VMEM or out of it is two instructions, its start and its end.
 _STARTS, _DONE = frozenset({"copy-start", "slice-start"}), frozenset({"copy-done", "slice-done"})
-# The share of bytes that loops may move unseen by the compiler's count.
+# Share of the bytes that loops may move in excess of the compiler's count.
 _LITTLE = 0.02
-#: Instructions that neither read nor write memory themselves.
+# Instructions that move no bytes.
 _FREE = frozenset({"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all"})
 
 
@@ -36,11 +39,11 @@ class Instruction(NamedTuple):
     """One step of a program, such as a fusion or a library call.
 
     Attributes:
-        name: Of its result.
-        kind: The result's type, such as `f32[8,3]{1,0}`, or several in brackets.
+        name: Name of its result.
+        kind: Type of the result, such as `f32[8,3]{1,0}`, or several types in brackets.
         operation: Such as `fusion` or `custom-call`.
-        rest: Operands and attributes as they stand.
-        times: How often it is run, where the compiler knows; 1 otherwise.
+        rest: Operands and attributes, as text.
+        times: How often it runs, where the compiler knows; 1 otherwise.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Instruction(NamedTuple):
 
 
 def instructions(program: str) -> Iterator[Instruction]:
-    """What a program runs one after the other; nothing within a fusion.
+    """The instructions of a program in order; those inside a fusion are left out.
 
     Args:
         program: The optimised program as text.
@@ -73,7 +76,7 @@ def _run(
 
 
 def _computations(program: str) -> Iterator[tuple[str, list[Instruction]]]:
-    """The functions that a program is made of, by name, the entry's with its keyword."""
+    """(name, instructions) of a program's functions; the entry's name begins with `ENTRY `."""
     name, found = "", list[Instruction]()
     for line in program.splitlines():
         if line.endswith("{") and not line.startswith(" "):
@@ -87,11 +90,10 @@ def _computations(program: str) -> Iterator[tuple[str, list[Instruction]]]:
 
 
 def moved_bytes(program: str) -> float:
-    """Bytes that a program's instructions read and write.
+    """Bytes that a program reads and writes, counted from its text.
 
-    What the compiler's own cost analysis says, for where there is none, or where a loop is counted
-    once by it: every instruction reads its operands, or what it slices of them, and writes its
-    result, or what it updates of it.
+    Every instruction reads its operands, or its slices of them, and writes its result, or its
+    update of it. A loop's bytes count once for every iteration.
 
     Args:
         program: The optimised program as text.
@@ -105,9 +107,9 @@ def moved_bytes(program: str) -> float:
 
 
 def full_cost(program: jax.stages.Compiled) -> dict[str, float] | None:
-    """The compiler's own cost analysis; None where there is none, or a loop is counted once.
+    """The compiler's own cost analysis; None where it is missing or counts a loop once.
 
-    What a loop moves in all may be up to a fiftieth of the whole, such as for random numbers.
+    Loops of up to 2 % of the bytes are tolerated, such as those for random numbers.
 
     Args:
         program: A compiled program.
@@ -126,7 +128,7 @@ def full_cost(program: jax.stages.Compiled) -> dict[str, float] | None:
 
 
 def accessed_bytes(program: jax.stages.Compiled) -> float:
-    """Bytes that a program reads and writes: by the compiler where it counts them all.
+    """Bytes that a program reads and writes: the compiler's count, or else `moved_bytes`.
 
     Args:
         program: A compiled program.
@@ -136,7 +138,7 @@ def accessed_bytes(program: jax.stages.Compiled) -> float:
 
 
 def _touched(program: str) -> Iterator[tuple[Instruction, float]]:
-    """What a program runs, each with the bytes that it reads and writes at a time."""
+    """(instruction, bytes that one run of it reads and writes) of a program."""
     computations = dict(_computations(program))
     sizes = {one.name: _size(one.kind) for some in computations.values() for one in some}
     for one in instructions(program):
@@ -162,14 +164,14 @@ def _operands(one: Instruction) -> list[str]:
 
 
 class Traffic(NamedTuple):
-    """What one instruction of a TPU's program reads and writes, padding too.
+    """Bytes that one instruction of a TPU's program reads and writes, with padding.
 
     Attributes:
         instruction: The instruction.
-        counted: Bytes as the compiler's cost analysis has them: all operands and results, be
-            they in the chip's own memory (VMEM, `S(1)` in the text); what is copied to or from
-            there four times, in slices once, and twice more where these are put together.
-        outside: Bytes read from and written to the memory beside the chip.
+        counted: Bytes by the rules of the compiler's cost analysis: all operands and results,
+            in VMEM (`S(1)` in the text) or HBM. A copy between the two counts four times, a
+            copy in slices once, and joining the slices twice.
+        outside: Bytes read from and written to HBM.
     """
 
     instruction: Instruction
@@ -178,13 +180,13 @@ class Traffic(NamedTuple):
 
     @property
     def copies(self) -> bool:
-        """Whether it only brings something into the chip's memory or out of it."""
-        whole = "ConcatBitcast" in self.instruction.rest  # slices that were brought one by one
+        """Whether the instruction only copies between HBM and VMEM."""
+        whole = "ConcatBitcast" in self.instruction.rest  # joins slices that were copied
         return self.instruction.operation in _STARTS or whole
 
 
 def traffic(program: str) -> Iterator[Traffic]:
-    """What the instructions of a TPU's program read and write, one after the other.
+    """The traffic of a TPU's program, instruction by instruction.
 
     Args:
         program: The optimised program as text.
@@ -194,7 +196,7 @@ def traffic(program: str) -> Iterator[Traffic]:
     for one in instructions(program):
         if one.operation in _DONE:
             continue
-        if one.operation in _STARTS:  # (from, to) or ((from), to), and what to wait for
+        if one.operation in _STARTS:  # (from, to, …) or ((from), to, …)
             ends = _padded(one.kind)[:2]
             size = min(size for size, _ in ends)
             times = 4 if one.operation == "copy-start" else 1
@@ -207,7 +209,7 @@ def traffic(program: str) -> Iterator[Traffic]:
 
 
 def memory_bytes(program: str) -> float:
-    """Bytes that a TPU's program reads from and writes to the memory beside the chip, padding too.
+    """Bytes that a TPU's program reads from HBM and writes to it, with padding.
 
     Args:
         program: The optimised program as text.
@@ -222,7 +224,7 @@ def memory_bytes(program: str) -> float:
 
 
 def estimated_cycles(program: str) -> int:
-    """The cycles that a TPU's compiler expects a program to take, of what it has an estimate for.
+    """Cycles of a program by the estimates of a TPU's compiler, for instructions that have one.
 
     Args:
         program: The optimised program as text.
@@ -237,7 +239,7 @@ def estimated_cycles(program: str) -> int:
 
 
 def _padded(kind: str) -> list[tuple[float, bool]]:
-    """Bytes of every array of a type, padded to whole tiles, and whether it is off the chip."""
+    """(bytes padded to whole tiles, whether it is in HBM) of every array of a type."""
     found = []
     for name, shape, order, layout in _LAYOUT.findall(kind):
         sizes = [int(n) for n in shape.split(",") if n]
@@ -252,7 +254,7 @@ def _padded(kind: str) -> list[tuple[float, bool]]:
 
 
 def library_calls(program: str) -> Counter[str]:
-    """How often each routine of a library is called."""
+    """{library routine: number of calls}."""
     targets = (
         re.search(r'custom_call_target="([^"]+)"', one.rest)
         for one in instructions(program)
@@ -262,17 +264,17 @@ def library_calls(program: str) -> Counter[str]:
 
 
 def kernels(program: str) -> int:
-    """How many kernels of the compiler's own a program runs."""
+    """Number of instructions that are neither copies nor library calls."""
     return sum(one.operation not in ("custom-call", "copy") for one in instructions(program))
 
 
 def own_convolutions(program: str) -> int:
-    """Convolutions that no library computes, wherever they are."""
+    """Number of convolutions that no library computes, inside fusions too."""
     return len(re.findall(r"= \S+ convolution\(", program))
 
 
 def collectives(program: str) -> int:
-    """How often devices exchange something."""
+    """Number of exchanges between devices."""
     return len(_COLLECTIVE.findall(program))
 
 

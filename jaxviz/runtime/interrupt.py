@@ -1,8 +1,8 @@
 """Ctrl-C that cannot get lost.
 
-Python raises KeyboardInterrupt wherever the main thread is at that moment. Inside a finaliser
-or a callback it is printed and dropped, and a night's run would go on. So the command line
-also remembers it, and the loop over steps asks.
+Python raises KeyboardInterrupt at whatever the main thread is doing. In a finaliser or a callback
+the exception is printed and dropped, and the run would go on. So the command line remembers the
+signal as well, and the loop over steps asks for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _seen = Event()
 
 
 def listen() -> None:
-    """Remember an interrupt besides raising it; called once, from the main thread."""
+    """Remember interrupts from now on, besides raising them; call it from the main thread."""
     signal.signal(signal.SIGINT, _remember)
 
 
@@ -27,6 +27,11 @@ def seen() -> bool:
         False
     """
     return _seen.is_set()
+
+
+def forget() -> None:
+    """Forget an interrupt, so that `seen` is false again."""
+    _seen.clear()
 
 
 def _remember(signum: int, frame: FrameType | None) -> None:

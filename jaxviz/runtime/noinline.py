@@ -1,14 +1,13 @@
-"""What XLA is to compute by itself, joined with nothing around it.
+"""Functions that XLA computes by themselves, fused with nothing around them; for CPUs.
 
-On a CPU XLA joins whatever is computed number by number with all that reads it, and works it
-out again for each of them: a 7×7 depthwise convolution in a ConvNeXt up to five times over, for the
-two sums and the result of the layer norm behind it, and on the way back. `optimization_barrier`
-keeps nothing from that: it is gone before anything is joined. A call that is not to be taken apart
-is still there, and what goes in and comes out of it is in memory.
+On a CPU XLA fuses an elementwise operation into every reader, and computes it again for each. A
+depthwise convolution in front of a layer norm is computed up to five times. `optimization_barrier`
+does not help, because XLA removes it before fusing. A call that must not be inlined is kept, and
+its arguments and results are in memory.
 
-Where a map has several readers, as in residual and dense blocks, what they have for its gradient is
-added up. Joined with what reads it, the sum of one block is worked out again in the next, with all
-sums behind it; `branching` has it in memory.
+In residual and dense blocks a map has several readers, and its gradient is the sum of theirs. Fused
+with its readers, such a sum is computed again together with every sum behind it; `branching` keeps
+it in memory.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 
 def apart(*static: int) -> Callable[[FunctionT], FunctionT]:
-    """Let a function of arrays be computed by itself, wherever it is called; for CPUs alone.
+    """Compute a function by itself wherever it is called; for CPUs.
 
     Args:
-        static: Numbers of the arguments that are no arrays.
+        static: Positions of the arguments that are not arrays.
 
     Example:
         >>> import jax.numpy as jnp
@@ -54,17 +53,17 @@ def apart(*static: int) -> Callable[[FunctionT], FunctionT]:
 
 @apart()
 def in_memory(x: jax.Array) -> jax.Array:
-    """The same, worked out once whoever reads it; for CPUs alone."""
+    """The array itself, computed once for all its readers; for CPUs."""
     return x
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def branching(x: jax.Array, forward: bool = False) -> jax.Array:
-    """A map that several operations read, with its gradient in memory; for CPUs alone.
+    """A map that several operations read, with its gradient computed once; for CPUs.
 
     Args:
         x: The map.
-        forward: Whether to have the map itself in memory too.
+        forward: Compute the map itself once, too.
     """
     return in_memory(x) if forward else x
 

@@ -1,8 +1,8 @@
-"""Work side by side on a CPU: a thread for each lane, each with its own units.
+"""Lanes: threads on a CPU that each compute their own units.
 
-XLA spreads single operations over the cores, but not all of them, and small ones least:
-a step alone keeps two cores 1.1 to 1.8 busy. Programs that are started from one thread run
-one after the other, from several threads at the same time.
+XLA spreads an operation over the cores, but not every operation and not the small ones, so a step
+leaves cores idle. Programs started by one thread run one after the other; programs of several
+threads run at once.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# More are not known to gain: the cores that are left share out single operations.
+# More lanes have no measured gain, because XLA spreads large operations over the other cores.
 _MOST = 4
 
 
 def lane_count(platform: str) -> int:
-    """How many lanes keep this machine's cores busy; one where an accelerator computes."""
+    """Lanes that keep this machine's cores busy; 1 on an accelerator."""
     return min(_MOST, core_count()) if platform == "cpu" else 1
 
 
 def core_count() -> int:
-    """How many cores this process may use.
+    """Cores that this process may use.
 
     Example:
         >>> core_count() >= 1
@@ -38,10 +38,10 @@ def core_count() -> int:
 
 
 class CompiledOnce:
-    """A jitted function for several threads: the first to call it compiles, the others wait.
+    """A jitted function for several threads: the first call compiles while the others wait.
 
     Args:
-        function: From `jax.jit`; always called with the same shapes.
+        function: Result of `jax.jit`; always called with equal shapes.
     """
 
     def __init__(self, function: Any) -> None:
@@ -49,7 +49,7 @@ class CompiledOnce:
         self._function, self._lock, self._ready = function, Lock(), False
 
     def __call__(self, *arguments: Any) -> Any:
-        """What the function gives."""
+        """The function's result."""
         if self._ready:
             return self._function(*arguments)
         with self._lock:
@@ -59,15 +59,15 @@ class CompiledOnce:
 
 
 def side_by_side(function: Callable[[Item, Event], Result], items: Sequence[Item]) -> list[Result]:
-    """The results of a function for each item, all computed at the same time.
+    """The results of a function for several items, computed at once in a thread each.
 
     Args:
-        function: Given an item, and an event that is set when the others have ended early
-            and it should too.
+        function: Called with an item and an event. The event is set when another lane failed,
+            and the function should then return early.
         items: One for each lane.
 
     Raises:
-        BaseException: The first that a lane raised, or an interrupt, once all have ended.
+        BaseException: The first exception of a lane, or an interrupt, once all lanes have ended.
 
     Example:
         >>> side_by_side(lambda number, ending: number + 1, [1, 2])
@@ -80,7 +80,7 @@ def side_by_side(function: Callable[[Item, Event], Result], items: Sequence[Item
         futures = [threads.submit(function, item, ending) for item in items]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            # before the others are told to end, for that raises something too
+            # before the others are told to end, because ending early raises too
             errors = [error for future in done if (error := future.exception())]
             if errors:
                 raise errors[0]

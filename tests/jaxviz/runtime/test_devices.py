@@ -114,7 +114,12 @@ def test_chunks_are_shared_out_evenly():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("v9", "no target 'v9'"), ("h10", "mean h100"), ("v5e:q", "no layout"), ("v5e:2y2", "layout")],
+    [
+        ("v9", "no target 'v9'"),
+        ("h10", "mean h100"),
+        ("v5e:q", "not a layout"),
+        ("v5e:2y2", "layout"),
+    ],
 )
 def test_unknown_targets_are_explained(name, said):
     with pytest.raises(ConfigError, match=said):

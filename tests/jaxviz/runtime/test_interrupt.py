@@ -16,7 +16,7 @@ def listening():
     before = signal.getsignal(signal.SIGINT)
     interrupt.listen()
     yield
-    interrupt._seen.clear()
+    interrupt.forget()
     signal.signal(signal.SIGINT, before)
 
 

@@ -51,12 +51,12 @@ def test_a_layer_begun_in_forms_that_are_gone_goes_on_in_those_that_are_there():
 
 
 def test_options_that_are_not_known_are_left_out():
-    compiler._known.cache_clear()
+    compiler.known.cache_clear()
     with pytest.MonkeyPatch.context() as changed:
-        changed.setattr(compiler, "_PLAIN_LOOPS", {"xla_no_such_option": True})
+        changed.setattr(compiler, "PLAIN_LOOPS", {"xla_no_such_option": True})
         assert compiler.compiler_options("cpu", "some") is None
         assert compiler.compiler_options("tpu", "all") is None
-    compiler._known.cache_clear()  # or this process would round otherwise from here on
+    compiler.known.cache_clear()  # or this process would round otherwise from here on
     options = compiler.compiler_options("cpu", "little")
     assert options is not None
     assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
@@ -68,7 +68,7 @@ def test_a_tpu_is_told_what_is_worth_copying_where_it_knows_that():
     options = compiler.compiler_options("tpu", "all", device)
     assert options == {"xla_tpu_msa_inefficient_use_to_copy_ratio": 1.01}
     with pytest.MonkeyPatch.context() as changed:
-        compiler._known.cache_clear()
-        changed.setattr(compiler, "_WORTH_COPYING", {"xla_tpu_no_such_option": True})
+        compiler.known.cache_clear()
+        changed.setattr(compiler, "WORTH_COPYING", {"xla_tpu_no_such_option": True})
         assert compiler.compiler_options("tpu", "all", device) is None
-    compiler._known.cache_clear()
+    compiler.known.cache_clear()
