@@ -1,20 +1,21 @@
-"""Every error that jaxviz raises on purpose.
+"""The exceptions of jaxviz.
 
-    JaxvizError
-    ├── ModelFileError      the file is missing, damaged, or not a model
-    ├── ConversionError     the file is a model, but parts of it cannot be converted
-    ├── SpecError           an architecture (or a bundle that holds one) is inconsistent
-    ├── LayerError          no such layer, channel or tap
-    ├── ImageSizeError      an image too small, or of the wrong shape, for a layer
-    ├── ConfigError         a preset, option or optimizer that does not exist or fit
-    ├── MemoryLimitError    not even one picture fits into a device's memory
-    ├── RecipeError         a recipe file, with key and line
-    └── AtlasError          an atlas folder cannot be made, read or continued
-        ├── AtlasMismatchError  the folder holds another model, recipe or seed
-        └── AtlasLockedError    another run is working on the folder
+    Exception
+    └── JaxvizError                     base of every error that jaxviz raises on purpose
+        ├── ModelFileError              a file is missing, damaged, or not a model
+        ├── ConversionError             a model has parts that cannot be converted exactly
+        ├── SpecError                   an architecture contradicts itself or its weights
+        ├── LayerError                  a layer or channel does not exist or does not suit
+        ├── ImageSizeError              an image cannot be read or does not fit a layer
+        ├── ConfigError                 an option or setting does not exist or does not fit
+        ├── MemoryLimitError            a single picture does not fit into a device's memory
+        ├── RecipeError                 a recipe file has mistakes, each with its line
+        └── AtlasError                  an atlas folder cannot be made, read or continued
+            ├── AtlasMismatchError      the folder holds an atlas of another model or recipe
+            └── AtlasLockedError        another run is working on the folder
 
-A message says what failed and on what, then every offender on a line of its own
-with what was found and what was expected, then what to do.
+A message has three parts: the failure and its object; every offender on a line of its own, with
+the value found and the value expected; and a hint.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from collections.abc import Iterable, Sequence
 
 
 class JaxvizError(Exception):
-    """Base of all expected errors; the command line prints them without a traceback.
+    """Base of every error that jaxviz raises on purpose.
+
+    The command line prints such an error without a traceback and exits with status 1.
 
     Args:
-        summary: One line: what failed, and on what.
-        details: The offenders, one line each, every one of them.
-        hint: What the user can do about it.
+        summary: One line: the failure and its object.
+        details: Every offender, one line each.
+        hint: A sentence that says how to go on.
 
     Example:
         >>> print(JaxvizError("cannot read 'a.keras'", details=["b: missing"], hint="try again"))
@@ -47,11 +50,11 @@ class JaxvizError(Exception):
 
 
 class ModelFileError(JaxvizError):
-    """The file is missing, damaged, or not a model file."""
+    """A file is missing, damaged, or not a model."""
 
 
 class ConversionError(JaxvizError):
-    """The model holds something that has no exact equivalent."""
+    """A model has parts that cannot be converted exactly."""
 
 
 class SpecError(JaxvizError):
@@ -59,23 +62,23 @@ class SpecError(JaxvizError):
 
 
 class LayerError(JaxvizError):
-    """A layer or channel that the model does not have."""
+    """A layer or channel does not exist in a model, or does not suit the request."""
 
 
 class ImageSizeError(JaxvizError):
-    """An image does not fit the layers it has to pass through."""
+    """An image cannot be read, or its size or channels do not fit a layer."""
 
 
 class ConfigError(JaxvizError):
-    """An option, preset or optimizer that does not exist or does not fit."""
+    """An option, preset, objective or optimizer does not exist or does not fit."""
 
 
 class MemoryLimitError(JaxvizError):
-    """A device's memory is too small for the least that can be asked of it."""
+    """A single picture does not fit into a device's memory."""
 
 
 class RecipeError(JaxvizError):
-    """A recipe file with a mistake in it."""
+    """A recipe file has mistakes; the message names the line of each."""
 
 
 class AtlasError(JaxvizError):
@@ -83,15 +86,19 @@ class AtlasError(JaxvizError):
 
 
 class AtlasMismatchError(AtlasError):
-    """The folder already holds an atlas of something else."""
+    """An atlas folder holds an atlas of another model, recipe or seed."""
 
 
 class AtlasLockedError(AtlasError):
-    """Another run is working on the same folder."""
+    """Another run is working on an atlas folder."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A sentence that offers the known names closest to a mistyped one, or nothing.
+    """A question that offers the known names closest to a mistyped one; empty if none is close.
+
+    Args:
+        name: The name as it was typed.
+        known: All names.
 
     Example:
         >>> nearest("block1_cnv2", ["block1_conv1", "block1_conv2", "fc"])

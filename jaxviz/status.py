@@ -1,4 +1,4 @@
-"""What became of a unit, and why."""
+"""The state of a unit, and the reason for it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import enum
 
 
 class UnitStatus(enum.IntEnum):
-    """How far a unit is. Every code but `PENDING` is final.
+    """The state of a unit. Every state but `PENDING` is final.
 
     Example:
         >>> UnitStatus(2).label, [s.label for s in UnitStatus if s.final]
         ('dead', ['done', 'dead', 'failed', 'rescued'])
     """
 
-    #: Not rendered yet; also what a chunk that was never written reads as.
+    #: Not rendered yet; also the value of units in a chunk that was never written.
     PENDING = 0
     DONE = 1
-    #: No gradient at any step, so the picture is its start; or it never fires.
+    #: No gradient at any step, or no image makes the unit fire.
     DEAD = 2
     #: The score or the picture was not finite.
     FAILED = 3
-    #: Dead at first, alive after it was tried in another way.
+    #: Dead at first, and alive after another attempt.
     RESCUED = 4
 
     @property
     def label(self) -> str:
-        """The status in lower case, as people and the manifest see it."""
+        """The name in lower case, as the manifest and the summary show it."""
         return self.name.lower()
 
     @property
     def colour(self) -> str:
-        """Its colour on sheets and pages; in grey and for every eye a word stands beside it."""
+        """The colour on sheets and pages, where the label is always beside it."""
         return _COLOURS[self]
 
     @property
     def final(self) -> bool:
-        """Whether a unit with this status is finished with."""
+        """Whether the unit is finished."""
         return self is not UnitStatus.PENDING
 
 
@@ -49,7 +49,7 @@ _COLOURS = {
 
 
 class Reason(enum.IntEnum):
-    """Why a unit is dead, or what rescued it.
+    """The reason why a unit is dead, or the attempt that rescued it.
 
     Example:
         >>> Reason.UNREACHABLE.text
@@ -57,7 +57,7 @@ class Reason(enum.IntEnum):
     """
 
     NONE = 0
-    #: Rescues, in the order in which they are tried.
+    #: Rescues, in the order of the attempts.
     PRE_ACTIVATION = 1
     LEAKY = 2
     ANOTHER_START = 3
@@ -74,11 +74,11 @@ class Reason(enum.IntEnum):
 
 _TEXTS = {
     Reason.NONE: "",
-    Reason.PRE_ACTIVATION: "rescued by what goes into its activation function",
-    Reason.LEAKY: "rescued by gradients through closed activations at the first steps",
+    Reason.PRE_ACTIVATION: "rescued by raising the pre-activation",
+    Reason.LEAKY: "rescued by gradients that pass closed activations in the first steps",
     Reason.ANOTHER_START: "rescued from another start",
     Reason.NO_GRADIENT: "no gradient at any step",
     Reason.UNREACHABLE: "no image in the input range can make it fire",
-    Reason.CLOSED: "no image was found that makes it fire: what goes into its activation function "
-    "was raised as far as it went, and stayed below",
+    Reason.CLOSED: "no image was found that makes it fire: the largest pre-activation stayed below "
+    "the activation function's threshold",
 }

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of networks: text, file names, settings, cache folders."""
+"""Helpers that know nothing of networks: text, file names, settings, cache folders."""

@@ -1,8 +1,7 @@
 """Layer names as file names.
 
-A layer name comes from a model file and is untrusted text: it may hold slashes,
-`..`, other alphabets, or differ from another only in case. On disk every layer is
-a key at one flat level that no file system folds, splits or reserves.
+A layer name is untrusted text from a model file. Names may hold slashes, `..` or any alphabet, and
+two may differ only in case. On disk every layer has a key that no file system splits or reserves.
 """
 
 from __future__ import annotations
@@ -13,22 +12,22 @@ _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(10))]
 )
-# File systems stop at 255 bytes a name; suffixes such as '.png' need room too.
+# File systems allow 255 bytes, and suffixes such as '.png' need room.
 _LONGEST = 180
 
 
 def encode(name: str) -> str:
-    """Turn a layer name into a key that is safe as a file name on any system.
+    """A key for a layer name, safe as a file name on any system.
 
-    Different names give different keys, also where the file system ignores case.
-    The way back is the manifest, which maps keys to names.
+    Different names have different keys, even where the file system ignores case. The manifest
+    maps keys to names.
 
     Args:
         name: Any text.
 
     Returns:
-        Lower-case ASCII of at most 200 characters: letters, digits, `_`, `-` as they
-        are, every other byte of the UTF-8 form as `%` and two hexadecimal digits.
+        At most 200 characters of lower-case ASCII. Lower-case letters, digits, `_` and `-`
+        are kept; every other byte of the UTF-8 form is `%` and two hexadecimal digits.
 
     Example:
         >>> encode("conv2d_1"), encode("outer/Inner"), encode("..")
