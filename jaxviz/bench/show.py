@@ -7,47 +7,40 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from jaxviz._util.text import printable
+from jaxviz._util.text import printable, table_lines
 from jaxviz.bench.document import BenchResult, Row
 from jaxviz.errors import ConfigError
 
 
-def print_result(result: BenchResult, console: Console) -> None:
-    """The table of a result, its totals, and what it was measured on."""
-    console.print(table_of(result.rows))
+def result_text(result: BenchResult) -> str:
+    """A result as a table, its totals, and the device that was measured."""
+    lines = table_lines(_table(result.rows))
     for total in result.totals:
-        console.print(
+        lines.append(
             f"{total.layers} layers of {total.units} filters in {total.dtype}: "
             f"{total.filter_steps_per_second:,.1f} filter-steps/s one layer after the other, "
-            f"{total.compile_seconds:.1f} s of compiling",
-            highlight=False,
+            f"{total.compile_seconds:.1f} s of compiling"
         )
     device = result.device
     rates = [f"{dtype} {rate / 1e9:,.0f}" for dtype, rate in device.product_rate.items()]
     memory = "" if device.memory_rate is None else f", memory {device.memory_rate / 1e9:.1f} GB/s"
-    console.print(
+    lines.append(
         f"{device.count} × {device.platform} ({device.kind}), {device.threads} threads; "
-        f"measured: products {', '.join(rates)} GFLOP/s{memory}; preset {result.preset}",
-        highlight=False,
+        f"measured: products {', '.join(rates)} GFLOP/s{memory}; preset {result.preset}"
     )
+    return "\n".join(lines)
 
 
-def table_of(rows: Sequence[Row]) -> Table:
-    """One line a row; the fractions are of what the device was measured to reach."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    for name in ("filters", "px", "chunk", "dtype", "live", "compile s", "ms/filter-step",
-                 "filter-steps/s", "peak MB", "of products", "of memory"):  # fmt: skip
-        table.add_column(name, justify="right")
+def _table(rows: Sequence[Row]) -> list[list[str]]:
+    """The header and a line for each row; fractions are of the device's measured rates."""
+    lines = [["layer", "filters", "px", "chunk", "dtype", "live", "compile s", "ms/filter-step",
+              "filter-steps/s", "peak MB", "of products", "of memory"]]  # fmt: skip
     for row in rows:
         chunk = f"{row.lanes}×{row.chunk}" if row.lanes > 1 else str(row.chunk)
-        cells = [str(row.units), str(max(row.size[:2])), chunk, row.dtype]
+        cells = [row.layer, str(row.units), str(max(row.size[:2])), chunk, row.dtype]
         if row.problem:
-            cells += ["", "", escape(printable(row.problem))]
+            cells += ["", "", row.problem]
         else:
             rate = row.filter_steps_per_second
             cells += [f"{row.live}/{row.tried}", _number(row.compile_seconds, ".1f")]
@@ -55,8 +48,8 @@ def table_of(rows: Sequence[Row]) -> Table:
             cells += [""] if rate is None else []
             cells += [_number(row.peak_megabytes, ",.0f")]
             cells += [_number(row.of_products, ".0%"), _number(row.of_memory, ".0%")]
-        table.add_row(escape(printable(row.layer)), *cells)
-    return table
+        lines.append([*cells, *[""] * (len(lines[0]) - len(cells))])
+    return lines
 
 
 def compare(a: BenchResult, b: BenchResult) -> tuple[list[tuple[Row, Row, float]], list[str]]:
@@ -98,27 +91,24 @@ def compare(a: BenchResult, b: BenchResult) -> tuple[list[tuple[Row, Row, float]
     return pairs, notes
 
 
-def print_comparison(a: BenchResult, b: BenchResult, console: Console) -> None:
+def comparison_text(a: BenchResult, b: BenchResult) -> str:
     """Two results side by side, and the geometric mean of their ratios."""
     pairs, notes = compare(a, b)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("layer", overflow="fold")
-    for name in ("px", "chunk", "dtype", "A filter-steps/s", "B filter-steps/s", "B/A",
-                 "A compile s", "B compile s", "A peak MB", "B peak MB"):  # fmt: skip
-        table.add_column(name, justify="right")
+    rows = [["layer", "px", "chunk", "dtype", "A filter-steps/s", "B filter-steps/s", "B/A",
+             "A compile s", "B compile s", "A peak MB", "B peak MB"]]  # fmt: skip
     for one, other, ratio in pairs:
-        table.add_row(
-            escape(printable(one.layer)), str(max(one.size[:2])), str(one.chunk), one.dtype,
+        rows.append([
+            one.layer, str(max(one.size[:2])), str(one.chunk), one.dtype,
             f"{one.filter_steps_per_second:,.1f}", f"{other.filter_steps_per_second:,.1f}",
             f"{ratio:.2f}",
             *(_number(row.compile_seconds, ".1f") for row in (one, other)),
             *(_number(row.peak_megabytes, ",.0f") for row in (one, other)),
-        )  # fmt: skip
-    console.print(table)
+        ])  # fmt: skip
+    lines = table_lines(rows)
     mean = float(np.exp(np.mean(np.log([ratio for _, _, ratio in pairs]))))
-    console.print(f"geometric mean B/A: {mean:.3f} over {len(pairs)} rows", highlight=False)
-    for note in notes:
-        console.print(f"note: {escape(printable(note))}", highlight=False)
+    lines.append(f"geometric mean B/A: {mean:.3f} over {len(pairs)} rows")
+    lines += [f"note: {note}" for note in notes]
+    return "\n".join(lines)
 
 
 def comparison_document(a: BenchResult, b: BenchResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the figure commands share: options, and the network, images and channels that they name."""
+"""Options of the figure commands, and the networks, images and channels that they name."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ look_options = options(
         type=click.Choice(_THEMES),
         default="light",
         show_default=True,
-        help="For print or for dark slides.",
+        help="Colours for print or for dark slides.",
     ),
-    click.option("--title", default="", metavar="TEXT", help="Written above everything."),
+    click.option("--title", default="", metavar="TEXT", help="Text above everything."),
     click.option(
         "--dpi",
         type=click.IntRange(min=20, max=1200),
@@ -39,7 +39,7 @@ look_options = options(
     ),
 )
 output_option = click.option(
-    "-o", "--output", required=True, metavar="FILE", help="Ends in .png, .svg or .pdf."
+    "-o", "--output", required=True, metavar="FILE", help="The figure; ends in .png, .svg or .pdf."
 )
 channel_options = options(
     click.option(
@@ -55,24 +55,28 @@ channel_options = options(
         type=click.Choice(_SELECTIONS),
         default="variance",
         show_default=True,
-        help="Which channels: those that vary most, respond most strongly, or come first.",
+        help="Show the channels that vary most, respond most strongly, or come first.",
     ),
     click.option(
         "--channels",
         multiple=True,
         metavar="[LAYER=]A,B,…",
-        help="Channels by number, for all layers or for one; may be repeated.",
+        help="Channel numbers, for all layers or for one; may be repeated.",
     ),
 )
 image_options = options(
-    click.option("--size", type=click.IntRange(min=1), help="Side of the images, if any will do."),
+    click.option(
+        "--size",
+        type=click.IntRange(min=1),
+        help="Side of the images in pixels, for a network that takes any.",
+    ),
     weights_option,
     range_options,
 )
 labels_option = click.option(
     "--labels",
     metavar="FILE|A,B,…",
-    help="Names of the classes: a line each, a JSON list, or as typed.",
+    help="Names of the classes: a file with one a line, a JSON list, or the names.",
 )
 
 
@@ -110,7 +114,7 @@ def image_settings(given: dict[str, Any]) -> tuple[InputRange | None, tuple[int,
 
 
 def open_images(network: Model, images: tuple[str, ...], given: dict[str, Any]) -> Images:
-    """Image files in the network's input units. How they were changed is said on standard error."""
+    """Image files in the network's input units; changes to them are noted on standard error."""
     from jaxviz.imaging.files import read_images
 
     range_, size = image_settings(given)
@@ -155,7 +159,7 @@ def parse_channels(texts: tuple[str, ...]) -> Channels:
         else:
             everywhere += found
     if by_layer and everywhere:
-        raise click.UsageError("--channels goes either for all layers or by layer")
+        raise click.UsageError("--channels names channels either for all layers or by layer")
     return by_layer or everywhere
 
 

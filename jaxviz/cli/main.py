@@ -1,7 +1,7 @@
-"""The command line: parse, call, and turn errors into exit statuses.
+"""The group of commands, and the exit statuses that errors become.
 
-0 done (dead units are a finding, not a failure) · 1 an error that the message explains ·
-2 wrong usage · 3 finished, but some units failed · 130 interrupted.
+0: done; dead units are a finding, not a failure. 1: an error that the message explains. 2: wrong
+usage. 3: finished, but some units failed. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ for _command in all_commands():
 def main() -> None:
     """Run the command line and exit."""
     interrupt.listen()
-    # what is imported and traced stays: looking through it for garbage took 4 % of a small atlas
+    # Modules and traced programs stay alive, so searching them for garbage only costs time.
     gc.set_threshold(50_000, 20, 20)
     try:
         status = cli(standalone_mode=False)
@@ -49,5 +49,5 @@ def main() -> None:
         status = error.exit_code
     except BrokenPipeError:
         status = 1
-    gc.freeze()  # nor at the end, which took another 3 %
+    gc.freeze()  # and no search at the end
     sys.exit(status or 0)

@@ -34,8 +34,8 @@ def make_atlases(recipes: Sequence[AtlasRecipe], *, as_json: bool) -> None:
                 report = make_atlas(recipe, reporter)
         except KeyboardInterrupt:
             click.echo(
-                f"interrupted: what is finished is kept in {recipe.output}; "
-                "run the same command again to continue",
+                f"interrupted: finished pictures are kept in {recipe.output}; "
+                "run the command again to continue",
                 err=True,
             )
             raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator, in the order they are listed in the help."""
+    """One decorator for several options, which the help lists in this order."""
 
     def apply(function: Any) -> Any:
         for option in reversed(chosen):
@@ -24,15 +24,24 @@ def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 range_options = options(
-    click.option("--range", "range_", metavar="LO:HI", help="Values the network was trained on."),
     click.option(
-        "--preprocess", metavar="NAME", help="Or a keras.applications mode: tf, torch, caffe, raw."
+        "--range",
+        "range_",
+        metavar="LO:HI",
+        help="Values of black and white that the network was trained on.",
+    ),
+    click.option(
+        "--preprocess",
+        metavar="NAME",
+        help="The range by a keras.applications mode: tf, torch, caffe, raw.",
     ),
 )
 weights_option = click.option(
-    "--weights", metavar="FILE", help="Weights, where MODEL holds only the architecture."
+    "--weights",
+    metavar="FILE",
+    help="File of weights, for a MODEL that holds only the architecture.",
 )
-#: What an atlas is made of and how; `atlas_recipe` makes a recipe of them.
+#: The settings of an atlas; `atlas_recipe` makes a recipe of them.
 recipe_options = options(
     click.option(
         "--layers",
@@ -46,7 +55,7 @@ recipe_options = options(
         "--preset",
         multiple=True,
         metavar="NAME",
-        help="How a picture is made; see `jaxviz presets`. Several are laid side by side.",
+        help="How a picture is made; see `jaxviz presets`. Several presets stand side by side.",
     ),
     click.option(
         "--set",
@@ -65,28 +74,34 @@ recipe_options = options(
     click.option("--direction", metavar="FILE.npy", help='The objective direction("FILE.npy").'),
     click.option("--replicates", type=click.IntRange(min=1), help="Pictures of each filter."),
     click.option("--size", type=click.IntRange(min=1), help="Side of the image in pixels."),
-    click.option("--steps", type=click.IntRange(min=1), help="Updates."),
+    click.option("--steps", type=click.IntRange(min=1), help="Updates of each picture."),
     click.option("--optimizer", metavar="NAME[:KEY=VALUE,…]", help="Any optimizer of Optax."),
-    click.option("--learning-rate", type=float, help="Its step, in the preset's units."),
+    click.option(
+        "--learning-rate", type=float, help="The optimizer's step, in the preset's units."
+    ),
     click.option("--schedule", metavar="NAME:KEY=VALUE,…", help="Any schedule of Optax."),
     click.option(
-        "--clip", metavar="NAME:KEY=VALUE,…", help="How Optax clips each picture's gradient."
+        "--clip", metavar="NAME:KEY=VALUE,…", help="Clipping of each picture's gradient by Optax."
     ),
     range_options,
-    click.option("--seed", type=click.IntRange(min=0), help="Starts and transforms depend on it."),
+    click.option(
+        "--seed", type=click.IntRange(min=0), help="Seed of starting images and transforms."
+    ),
     click.option("--chunk", type=click.IntRange(min=1), help="Filters computed at once."),
     click.option(
         "--dtype",
         type=click.Choice(["auto", "float32", "bfloat16"]),
-        help="What the network is computed in. Default: bfloat16 on accelerators, else float32.",
+        help="Type of the network's numbers. Default: bfloat16 on accelerators, else float32.",
     ),
     click.option(
-        "--attempts", type=click.IntRange(min=1), help="Starts of which the best is kept."
+        "--attempts",
+        type=click.IntRange(min=1),
+        help="Starting images for each picture, of which the best is kept.",
     ),
     click.option(
         "--images",
         metavar="FOLDER",
-        help="Images like those trained on: their colours, and what pictures are measured against.",
+        help="Images like the training data, for colour statistics and to compare pictures with.",
     ),
 )
 
@@ -96,8 +111,11 @@ def atlas_recipe(model: str, output: str | None, settings: dict[str, Any]) -> At
 
     Args:
         model: A bundle or a model file.
-        output: The atlas; the model's name with .atlas where left out.
+        output: The atlas folder; by default the model's name with .atlas.
         settings: The options' values by name.
+
+    Raises:
+        click.UsageError: If a value does not fit its option.
     """
     from pydantic import ValidationError
 

@@ -1,4 +1,4 @@
-"""What the command line shows while an atlas is made: a bar for people, lines for programs."""
+"""Progress of an atlas: a bar for people, or lines of JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -21,13 +20,15 @@ from rich.progress import (
 )
 
 from jaxviz._util.text import printable
+from jaxviz.atlas import LayerPlan
 from jaxviz.jobs.report import LayerReport, Reporter
 
 
 class ConsoleReporter(Reporter):
-    """A progress bar on standard error; with `json_lines`, a line per layer on standard output.
+    """A progress bar on standard error, for use as a context manager.
 
-    Use it as a context manager, or the bar is left standing.
+    Args:
+        json_lines: Print a line of JSON for each finished layer on standard output.
     """
 
     def __init__(self, *, json_lines: bool = False) -> None:
@@ -51,15 +52,15 @@ class ConsoleReporter(Reporter):
         self._bar.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def note(self, text: str) -> None:
-        """Something the user should know, said once."""
+        """Print a note above the bar."""
         self._console.print(f"note: {escape(printable(text))}", highlight=False, soft_wrap=True)
 
-    def start(self, path: Path, layers: Sequence[Any], finished: int) -> None:
-        """An atlas begins or continues."""
+    def start(self, path: Path, layers: Sequence[LayerPlan], finished: int) -> None:
+        """Show how many units of an atlas are there already."""
         self._path = str(path)
         total = sum(len(plan.channels) for plan in layers)
         self._bar.reset(self._task, total=total, completed=finished, description="starting")
@@ -67,15 +68,15 @@ class ConsoleReporter(Reporter):
             self.note(f"{finished} of {total} units are already there; making the rest.")
 
     def layer(self, name: str) -> None:
-        """A layer begins."""
+        """Show the layer that is computed."""
         self._bar.update(self._task, description=escape(printable(name)))
 
     def units(self, count: int) -> None:
-        """So many more units are finished."""
+        """Advance the bar by this many units."""
         self._bar.advance(self._task, count)
 
     def finish(self, report: LayerReport) -> None:
-        """A layer is complete."""
+        """Print a finished layer, where there is no bar."""
         if self._json:
             line = {"atlas": self._path, **dataclasses.asdict(report)}
             click.echo(json.dumps(line, ensure_ascii=True))

@@ -27,13 +27,15 @@ from jaxviz.cli.drawing import (
 @output_option
 @channel_options
 @click.option(
-    "--swap", is_flag=True, help="Put other functions in the place of one layer's, for one image."
+    "--swap",
+    is_flag=True,
+    help="Compare other functions in the place of one layer's own, for one image.",
 )
 @labels_option
 @look_options
 @image_options
 def activations(model: str, images: tuple[str, ...], output: str, swap: bool, **given: Any) -> None:
-    """Show maps before and after the activation function, or swap the function for others."""
+    """Draw maps before and after the activation function, or swap the function for others."""
     from jaxviz.figures import activation_maps, swapped_activations
     from jaxviz.figures.style import check_output
 
@@ -54,7 +56,7 @@ def activations(model: str, images: tuple[str, ...], output: str, swap: bool, **
         )
     else:
         if given["labels"]:
-            raise click.UsageError("--labels goes with --swap")
+            raise click.UsageError("--labels needs --swap")
         figure = activation_maps(
             network, pictures, layers=layers, **selection(given), **look(given)
         )

@@ -17,7 +17,7 @@ from jaxviz.cli.options import atlas_recipe, recipe_options, weights_option
 @recipe_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
 def atlas(model: str, output: str | None, as_json: bool, **settings: Any) -> None:
-    """Make the picture that excites each filter most, for every filter of every layer.
+    """Make an atlas: for every filter of every layer the picture that excites it most.
 
     Run the same command again to continue an atlas that was interrupted.
     """

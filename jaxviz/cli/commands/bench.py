@@ -1,4 +1,4 @@
-"""The command that measures how fast a device makes pictures: bench."""
+"""`jaxviz bench`: how fast this device makes pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jaxviz._util.text import printable
 from jaxviz.cli.options import range_options, weights_option
 from jaxviz.errors import ConfigError, nearest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from jaxviz.bundle import Bundle
 
 _DTYPES = ("float32", "bfloat16")
-# Spread over the network, so that a first answer comes soon.
+# By default this many layers, spread over the network, so that an answer comes soon.
 _LAYERS = 5
 
 
@@ -38,7 +39,7 @@ _LAYERS = 5
     default="auto",
     show_default=True,
     metavar="N,N,…",
-    help="Filters computed at once; auto is what `jaxviz atlas` would take.",
+    help="Filters computed at once; auto is the choice of `jaxviz atlas`.",
 )
 @click.option(
     "--dtypes", default="float32", show_default=True, metavar="NAME,…", help=", ".join(_DTYPES)
@@ -48,11 +49,13 @@ _LAYERS = 5
     type=click.FloatRange(min=0, min_open=True),
     default=15.0,
     show_default=True,
-    help="For all timings together; compiling comes on top.",
+    help="Time for all measurements together, compiling not included.",
 )
 @range_options
-@click.option("--json", "json_", metavar="FILE", help="Write the result; - is standard output.")
-@click.option("--plot", metavar="FILE", help="Draw it; ends in .png, .svg or .pdf.")
+@click.option(
+    "--json", "json_", metavar="FILE", help="Write the result to a file; - is standard output."
+)
+@click.option("--plot", metavar="FILE", help="Draw the result; ends in .png, .svg or .pdf.")
 @click.option(
     "--compare",
     nargs=2,
@@ -63,11 +66,11 @@ def bench(
     model: str | None, compare: tuple[str, str] | None, json_: str | None, plot: str | None,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Measure how many filter-steps a second this device makes, layer by layer.
+    """Measure this device's filter-steps per second, layer by layer.
 
-    A filter-step is one update of one filter's picture. Compiling is timed apart, filters
-    without a gradient do not count, and fractions are of what the device reaches in a large
-    matrix product and in moving memory, measured at the start.
+    A filter-step is one update of one filter's picture. Compiling is timed apart, and filters
+    without a gradient do not count. Fractions are relative to the device's rates in a large
+    matrix product and in moving memory, which are measured first.
     """
     if compare:
         if model is not None:
@@ -106,7 +109,7 @@ def _measure(model: str, **options: Any) -> BenchResult:
     with console.status("measuring what the device can do") as status:
         total, done = len(layers) * len(chunks) * len(dtypes), 0
 
-        def count(_: Any) -> None:
+        def count(_: object) -> None:
             nonlocal done
             done += 1
             status.update(f"{done} of {total} measured")
@@ -121,7 +124,7 @@ def _show(result: BenchResult, *, json_: str | None, plot: str | None) -> None:
     if json_ == "-":
         click.echo(document)
     else:
-        show.print_result(result, _console())
+        click.echo(printable(show.result_text(result)))
     if json_ not in (None, "-"):
         try:
             Path(str(json_)).write_text(document + "\n", encoding="utf-8")
@@ -137,21 +140,13 @@ def _compare(first: str, second: str, *, json_: str | None) -> None:
 
     a, b = read_result(first), read_result(second)
     if json_ is None:
-        show.print_comparison(a, b, _console())
+        click.echo(printable(show.comparison_text(a, b)))
         return
     document = json.dumps(show.comparison_document(a, b), indent=1)
     if json_ == "-":
         click.echo(document)
     else:
         Path(json_).write_text(document + "\n", encoding="utf-8")
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    # a table that is piped somewhere keeps its columns
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
 
 
 def _layers(bundle: Bundle, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,5 +170,5 @@ def _dtypes(text: str) -> tuple[Any, ...]:
     parts = [part.strip() for part in text.split(",")]
     if bad := [part for part in parts if part not in _DTYPES]:
         hint = nearest(bad[0], _DTYPES) or f"There are {', '.join(_DTYPES)}."
-        raise click.UsageError(f"--dtypes: there is no {bad[0]!r} here. {hint}")
+        raise click.UsageError(f"--dtypes: there is no dtype {bad[0]!r}. {hint}")
     return tuple(dict.fromkeys(parts))

@@ -14,10 +14,12 @@ from jaxviz.cli.options import range_options, weights_option
 @click.argument("model")
 @click.option("-o", "--output", metavar="BUNDLE", help="Default: MODEL's name with .bundle.")
 @weights_option
-@click.option("--until", metavar="LAYER", help="Convert only what this layer needs.")
+@click.option("--until", metavar="LAYER", help="Convert only the layers that this layer needs.")
 @range_options
-@click.option("--verify", is_flag=True, help="Compare every layer with Keras, and keep probes.")
-@click.option("--trust", is_flag=True, help="Allow a SavedModel, which can run what is in it.")
+@click.option(
+    "--verify", is_flag=True, help="Compare every layer with Keras, and record its activations."
+)
+@click.option("--trust", is_flag=True, help="Allow a SavedModel, which can execute code.")
 def convert(
     model: str,
     output: str | None,
@@ -28,9 +30,9 @@ def convert(
     verify: bool,
     trust: bool,
 ) -> None:
-    """Convert a Keras model file into a bundle, without running anything in it.
+    """Convert a Keras model file into a bundle, without executing anything in it.
 
-    MODEL may also be module:function: your own code, which is run and returns a live model.
+    MODEL may also be module:function. The function is your own; it is called and returns a model.
     """
     from jaxviz.bundle import store as bundles
     from jaxviz.bundle.load import load_bundle, load_function, verifier
@@ -49,7 +51,9 @@ def convert(
         report = verifier().verify(bundle, model, weights=weights)
         click.echo(printable(str(report)), err=True)
         if not report.passed:
-            raise ConversionError(f"the numbers of {model!r} are not those of Keras; see above")
+            raise ConversionError(
+                f"{model!r} computes other activations than Keras; see the layers listed above"
+            )
         bundle = report.with_probes(bundle)
     bundles.save(bundle, target)
     click.echo(str(target))

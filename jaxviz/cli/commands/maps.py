@@ -37,7 +37,7 @@ _ARRAYS = (".npz", ".zarr")
     "--output",
     required=True,
     metavar="FILE",
-    help="A figure (.png, .svg, .pdf), or the numbers themselves (.npz, .zarr).",
+    help="A figure (.png, .svg, .pdf), or the activations as arrays (.npz, .zarr).",
 )
 @channel_options
 @click.option(
@@ -47,16 +47,18 @@ _ARRAYS = (".npz", ".zarr")
     show_default=True,
     help="One colour scale for all maps of a layer, or one for each map.",
 )
-@click.option("--colormap", metavar="NAME", help="One of Matplotlib's, instead of the theme's.")
+@click.option(
+    "--colormap", metavar="NAME", help="A colour map of Matplotlib, instead of the theme's."
+)
 @labels_option
 @look_options
 @image_options
-@click.option("--json", "as_json", is_flag=True, help="Print what the network concluded, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the network's conclusions as JSON.")
 def maps(model: str, images: tuple[str, ...], output: str, as_json: bool, **given: Any) -> None:
-    """Show what each layer sees in images, and what the network concludes.
+    """Draw what each layer sees in images, and what the network concludes.
 
-    IMAGES are files of any size and kind, cut and resized to what the network takes; or .npy
-    files [height, width, channel] in its own units.
+    IMAGES are image files, which are cut and resized to fit the network, or .npy files
+    [height, width, channel] in the network's input units.
     """
     from jaxviz.figures import feature_maps
     from jaxviz.figures.style import FORMATS, check_output, save

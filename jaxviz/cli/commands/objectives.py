@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def objectives() -> None:
-    """List the objectives: what `--objective` and `objective = …` in a recipe may say."""
+    """List the objectives, for `--objective` and for `objective = …` in a recipe."""
     from jaxviz.objectives.text import objective_table
 
     click.echo(objective_table())

@@ -1,4 +1,4 @@
-"""`jaxviz plan`: what an atlas will cost."""
+"""`jaxviz plan`: the cost of an atlas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     metavar="NAME",
-    help="Devices that are not there: v5e, v5e:2x2, v5p, v6e:4x4, h100, h100:8.",
+    help="Devices that this machine need not have: v5e, v5e:2x2, v5p, v6e:4x4, h100, h100:8.",
 )
 @click.option(
     "--efficiency",
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--budget",
     type=click.FloatRange(min=0),
-    help="Without --target: seconds that may be spent on timing. Default: 60.",
+    help="Without --target: seconds to spend on timing. Default: 60.",
 )
 @weights_option
 @recipe_options
@@ -41,10 +41,10 @@ def plan(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Say what an atlas will cost, per layer and in total, before it is made.
+    """Estimate the cost of an atlas, per layer and in total, before it is made.
 
-    For the devices that are there a few steps are timed. With --target the steps are compiled
-    for devices that are not there, and judged by the chip's speed and bandwidth.
+    On this machine's devices a few steps are timed. With --target steps are compiled for other
+    devices, and their time is estimated from the chip's speed and bandwidth.
     """
     from jaxviz.jobs.estimate import BUDGET, EFFICIENCY, plan_atlas
 
@@ -61,7 +61,7 @@ def plan(
 
 
 def plan_table(plan: Plan) -> str:
-    """A plan as aligned text, with the totals."""
+    """A plan as a table, with the totals below."""
     head = ("layer", "pictures", "size", "chunk", "memory", "MFLOP", "MB moved", "ms", "time")
     lines = [head, *map(_row, plan.layers)]
     text = table_lines(lines)
@@ -81,7 +81,7 @@ def plan_table(plan: Plan) -> str:
         )
     else:
         text.append(
-            "ms per picture and step: what the compiler counts, at "
+            "ms per picture and step: by the compiler's count, at "
             f"{plan.efficiency:.0%} of the chip's speed or bandwidth"
         )
     return "\n".join(text)
@@ -102,7 +102,7 @@ def _row(layer: LayerCost) -> tuple[str, ...]:
 
 
 def _duration(hours: float) -> str:
-    """Hours as people say them.
+    """A duration in hours, minutes or seconds.
 
     Example:
         >>> _duration(0.001), _duration(0.5), _duration(48)

@@ -24,10 +24,14 @@ from jaxviz.cli.drawing import (
 @click.argument("images", nargs=-1)
 @output_option
 @channel_options
-@click.option("--example", is_flag=True, help="Small numbers, by hand: no MODEL and no IMAGES.")
-@click.option("--values", metavar="GRID", help='Of the example: rows such as "1 2; 3 4".')
-@click.option("--window", type=click.IntRange(min=1), help="Of the example.")
-@click.option("--stride", type=click.IntRange(min=1), help="Of the example.")
+@click.option("--example", is_flag=True, help="Draw pooling by hand, without MODEL and IMAGES.")
+@click.option("--values", metavar="GRID", help='With --example: rows such as "1 2; 3 4".')
+@click.option("--window", type=click.IntRange(min=1), help="With --example: side of the window.")
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    help="With --example: cells from one window to the next.",
+)
 @look_options
 @image_options
 def pooling(
@@ -40,7 +44,7 @@ def pooling(
     stride: int | None,
     **given: Any,
 ) -> None:
-    """Show maps before and after pooling, maximum against average; or an example by hand."""
+    """Draw maps before and after pooling, maximum beside average; or an example by hand."""
     from jaxviz.figures import pooling_example, pooling_maps
     from jaxviz.figures.convolve import parse_grid
     from jaxviz.figures.style import check_output
@@ -55,7 +59,7 @@ def pooling(
         if not (model and images):
             raise click.UsageError("Missing MODEL and IMAGES (or --example)")
         if values or window or stride:
-            raise click.UsageError("--values, --window and --stride go with --example")
+            raise click.UsageError("--values, --window and --stride need --example")
         network = open_model(model, given["weights"])
         pictures = open_images(network, images, given)
         figure = pooling_maps(

@@ -11,9 +11,9 @@ import click
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--json", "as_json", is_flag=True, help="Every field as JSON.")
 def presets(names: tuple[str, ...], as_json: bool) -> None:
-    """List the presets: what each is, and where its numbers come from.
+    """List the presets: what each makes, and the source of its numbers.
 
-    With NAMEs every field of those presets, each as `--set` takes it.
+    With NAMEs, list every field of those presets in the form that `--set` takes.
     """
     from jaxviz.presets import DEFAULT_PRESET, PRESETS, get_preset
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE.toml")
-@click.option("--dry-run", is_flag=True, help="Check everything and say what would be made.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check the recipes and list the pictures, without making any."
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for every finished layer.")
 def run(recipe: str, dry_run: bool, as_json: bool) -> None:
     """Make the atlases that a recipe file describes, one after the other."""

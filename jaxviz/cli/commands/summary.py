@@ -13,12 +13,12 @@ from jaxviz._util.text import printable
 @click.argument("atlas")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
 def summary(atlas: str, as_json: bool) -> None:
-    """What became of each layer of an atlas: filters by status, and what their pictures are worth.
+    """Summarise an atlas: each layer's filters by status, and medians of their measures.
 
-    Every number is of the clean final pictures: the score, the gain over the start, the share of
-    reference images that excite the filter less (quantile), the share of the layer's other
-    filters that the picture excites less (selectivity), what small shifts leave of it
-    (robustness), and how alike several pictures of a filter are (agreement).
+    Measures are of the final pictures: the score; the gain over the start; the share of reference
+    images that excite the filter less (quantile); the share of the layer's other filters that the
+    picture excites less (selectivity); the share of the score that small shifts leave
+    (robustness); and the similarity of a filter's pictures (agreement).
     """
     from jaxviz.atlas import open_atlas
     from jaxviz.atlas.summary import summary_rows, summary_table

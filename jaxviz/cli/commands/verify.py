@@ -10,7 +10,7 @@ from jaxviz._util.text import printable
 @click.command()
 @click.argument("bundle")
 def verify(bundle: str) -> None:
-    """Check a bundle against the activations recorded in it; needs no Keras."""
+    """Compare a bundle with the activations recorded in it; needs no Keras."""
     from jaxviz.bundle import store as bundles
     from jaxviz.bundle.load import verifier
 

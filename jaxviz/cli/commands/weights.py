@@ -22,25 +22,25 @@ from jaxviz.cli.options import weights_option
 @click.option(
     "--layers", "layers_", multiple=True, metavar="GLOB", help="Convolutions; may be repeated."
 )
-@click.option("--before", metavar="MODEL", help="The same network before training, beside it.")
+@click.option("--before", metavar="MODEL", help="The network before training, drawn beside it.")
 @click.option(
     "--view",
     type=click.Choice(("auto", "channels", "norms")),
     default="auto",
     show_default=True,
-    help="Colour or maps as it fits; a map per input channel; or the length of each kernel.",
+    help="Colour where filters have three channels; a map for each input channel; or lengths.",
 )
 @click.option(
     "--normalise",
     type=click.Choice(("symmetric", "layer", "filter")),
     default="symmetric",
     show_default=True,
-    help="Colours even about zero or from least to most, per layer; or even, per filter.",
+    help="Colour scale: ± the layer's largest weight, its range, or ± each filter's largest.",
 )
 @weights_option
 @look_options
 def weights(model: str, output: str, before: str | None, **given: Any) -> None:
-    """Show the filters' weights, and what training made of them."""
+    """Draw the filters' weights, and how training changed them."""
     from jaxviz.api import load
     from jaxviz.figures import filter_weights
     from jaxviz.figures.style import check_output

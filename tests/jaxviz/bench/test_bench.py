@@ -197,7 +197,7 @@ def test_json_alone_on_standard_output(run, model):
         ([], 2, "Missing argument 'MODEL'"),
         (["nowhere.keras"], 1, "there is no file"),
         (["{model}", "--chunks", "4,x"], 2, "'x' is neither a number above 0 nor auto"),
-        (["{model}", "--dtypes", "float16"], 2, "no 'float16' here. Did you mean bfloat16"),
+        (["{model}", "--dtypes", "float16"], 2, "no dtype 'float16'. Did you mean bfloat16"),
         (["{model}", "--layers", "cnv2"], 1, "Did you mean conv2"),
         (["{model}", "--preset", "kras-io"], 1, "no preset 'kras-io'"),
         (["{model}", "--seconds", "0"], 2, "--seconds"),

@@ -122,7 +122,7 @@ def test_arrays(run, model, image, tmp_path, ending):
         (["weights", "{model}", "--layers", "pool1", "-o", "a.png"], 1, "pool1: pool"),
         (["weights", "{model}", "--before", GALAXY, "-o", "a.png"], 1, "same network before"),
         (["convolution", "--kernel", "1 x", "-o", "a.gif"], 1, "not a grid"),
-        (["convolution", "--step", "1", "-o", "a.gif"], 2, "--step goes with a figure"),
+        (["convolution", "--step", "1", "-o", "a.gif"], 2, "--step is for a figure"),
         (["convolution", "--dilation", "4", "-o", "a.png"], 1, "does not fit"),
     ],
 )
