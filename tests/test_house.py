@@ -47,7 +47,6 @@ KNOWN: set[str] = {
     "private: tests/jaxviz/parameterizations/test_parameterizations.py: _magnitude",
     "class: converters/layers/call.py: LayerCall",
     "class: converters/lower.py: _Lowering",
-    "class: jaxviz/figures/canvas.py: Canvas",
 }
 
 

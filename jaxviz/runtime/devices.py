@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import numpy as np
@@ -18,7 +18,6 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxviz.errors import ConfigError, nearest
 
-TreeT = TypeVar("TreeT")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 #: Name of the mesh's only axis.
@@ -133,7 +132,7 @@ class Target:
         """The sharding of arrays [unit, …] over several devices; None for a single one."""
         return None if self.mesh is None else NamedSharding(self.mesh, PartitionSpec(UNITS))
 
-    def placed(self, arrays: TreeT, *, split: bool) -> TreeT:
+    def placed(self, arrays: object, *, split: bool) -> Any:
         """Arrays, or shapes of arrays, placed on all devices.
 
         Args:

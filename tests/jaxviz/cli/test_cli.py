@@ -135,7 +135,7 @@ def test_recipe_and_dry_run(run, model, tmp_path):
         (
             ["atlas", "{model}", "--set", 'transforms=[{{"kind":"blur","low":1,"high":99}}]'],
             1,
-            r"blur of 99 pixels is wider[\s\S]*at most 32",
+            r"blur of 99 pixels is too wide[\s\S]*at most 32",
         ),
         (["atlas", "{model}", "--set", 'transforms=[{{"kind":"blurr"}}]'], 1, r"'blur'"),
         (["atlas", "{model}", "--images", "{text}"], 1, r"no folder"),
