@@ -1,4 +1,4 @@
-"""Shared by all tests: full matmul precision, and the same examples every time."""
+"""Settings of all tests: full matmul precision, and the same Hypothesis examples every time."""
 
 import gc
 import os
@@ -14,22 +14,22 @@ collect_ignore = ["specimens", "data"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# Where a processor has no VNNI TensorFlow leaves oneDNN out, and then refuses some dilations.
+# Without VNNI TensorFlow disables oneDNN, and then refuses some dilations.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("JAXVIZ_TUNING", "off")  # a clock decides nothing in tests
+os.environ.setdefault("JAXVIZ_TUNING", "off")  # no test depends on a clock
 jax.config.update("jax_default_matmul_precision", "highest")
 
-# The same examples every time, and no clock: a busy machine fails nothing.
+# The same examples every time, without a deadline, so a busy machine fails no test.
 hypothesis.settings.register_profile("jaxviz", deadline=None, derandomize=True, max_examples=30)
 hypothesis.settings.load_profile("jaxviz")
 
 
 @pytest.fixture
 def damaged_bundles() -> Iterator[None]:
-    """For tests that open damaged bundles, and those alone.
+    """Silences errors of collected callbacks, for tests that open damaged bundles.
 
-    Orbax leaves callbacks to a closed event loop behind when a damaged bundle stops it, which
-    complain when they are collected, in whichever test runs then.
+    When a damaged bundle stops Orbax, callbacks to a closed event loop remain. They raise when
+    they are collected, in whichever test runs then.
     """
     kept = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None

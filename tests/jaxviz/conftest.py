@@ -1,4 +1,4 @@
-"""Shared by the tests of commands."""
+"""Fixtures of the tests of commands."""
 
 import sys
 
@@ -9,7 +9,7 @@ from jaxviz.cli import main
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run `jaxviz ARGUMENTS…` in this process: (exit status, standard output, standard error)."""
+    """Run `jaxviz ARGUMENTS…` in this process -> (exit status, standard output, standard error)."""
 
     def invoke(*arguments):
         monkeypatch.setattr(sys, "argv", ["jaxviz", *map(str, arguments)])

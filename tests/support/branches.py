@@ -1,4 +1,4 @@
-"""A network of every op that hands a single channel on, with branches."""
+"""A network with every op that can compute one channel alone, and with branches."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SPEC = ModelSpec(
             weights=("mean", "variance", "gamma", "beta"),
         ),
         conv("pointwise", "norm", 8, window=1),
-        # "norm" is needed whole by "pointwise" and, for one channel, here
+        # "pointwise" needs all channels of "norm", "add" needs one
         node("add", Merge(kind="add"), "pointwise", "norm"),
         node("scaled", Affine(scale=tuple(range(1, 9)), offset=(0.5,)), "add"),
         node("overlap", Pool(kind="max", window=(3, 3), strides=(2, 2), padding="same"), "scaled"),

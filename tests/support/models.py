@@ -9,8 +9,8 @@ MODELS = Path(os.environ.get("JAXVIZ_MODELS", Path(__file__).parents[2] / "model
 
 
 def real_model(name: str) -> Path:
-    """A trained network that `scripts/fetch_models` fetched, or skip."""
+    """The path of a network that `scripts/fetch_models` fetches; skips the test without it."""
     path = MODELS / name
     if not path.is_file():
-        pytest.skip(f"{name} is not there: scripts/fetch_models fetches it")
+        pytest.skip(f"{name} is missing: scripts/fetch_models fetches it")
     return path

@@ -7,11 +7,11 @@ from jaxviz.presets.optimizers import Call
 
 
 def settled(preset: Preset) -> Preset:
-    """A preset without steps that turn on the sign of a gradient that is zero but for rounding.
+    """A preset whose steps do not depend on the sign of a gradient that is zero up to rounding.
 
-    Adam and its kin first divide a gradient by its own size. Where that is all rounding, two
-    chunks step in opposite directions, and by a whole radian with MACO's. Steps are short,
-    for what begins as rounding grows with them.
+    Adam and similar optimizers divide a gradient by its own size first. Where the gradient is
+    rounding alone, two chunks step in opposite directions, with MACO by a whole radian. The steps
+    here are short, because differences of rounding grow with every step.
     """
     config = preset.optimizer.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""What a TPU makes of float32, on a machine without one."""
+"""A TPU's float32 rounding, emulated on another machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PRODUCTS = ("dot_general", "conv_general_dilated")
 def as_on_a_tpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function whose products and convolutions round their operands to bfloat16.
 
-    That is what a TPU does in float32, unless the highest precision is asked for.
+    A TPU does so in float32, unless the precision is "highest".
     """
 
     def run(*arguments: Any) -> Any:
@@ -51,5 +51,5 @@ def _exact(precision: Any) -> bool:
 
 
 def _opaque(x: jax.Array) -> jax.Array:
-    """As it is; the compiler drops a rounding to bfloat16 and back, but not this."""
+    """The value rounded to bfloat16 in a way that the compiler does not drop."""
     return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)

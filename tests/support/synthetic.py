@@ -1,4 +1,4 @@
-"""An atlas that needs no model: pictures that follow from layer and channel alone."""
+"""An atlas without a model: pictures that depend on layer and channel alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plan(
 
 
 def rendered(layer: LayerPlan, units: range) -> dict[str, np.ndarray]:
-    """What a deterministic renderer makes of some units; every 5th is dead, every 7th failed."""
+    """Deterministic columns of some units; every 5th unit is dead, every 7th failed."""
     columns: dict[str, list] = {"images": [], "score": [], "initial": [], "status": []}
     for channel in (layer.channels[unit] for unit in units):
         rng = np.random.default_rng([channel, *encode(layer.name).encode()])

@@ -1,4 +1,4 @@
-"""Whether a figure can be read: no text on another, on a map, or beyond the page."""
+"""A check that a figure is legible: no text overlaps another, a map, or the page's edge."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_tidy(figure):
         inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
         assert inside, f"{name!r} is cut by the page"
     corners = np.array([[b.x0, b.y0, b.x1, b.y1] for b in boxes])
-    # One device pixel of antialiasing is no overlap.
+    # An overlap of one device pixel is antialiasing.
     for i, j in zip(*np.nonzero(np.triu(_overlaps(corners, corners), 1)), strict=True):
         raise AssertionError(f"{names[i]!r} lies on {names[j]!r}")
     if maps:
@@ -57,7 +57,7 @@ def _overlaps(a, b, slack=1.5):
 
 
 def chain(layers, *, channels=3, size=(32, 32), classes=5, name="convolution_number_{}", seed=0):
-    """A network of so many convolutions with ReLU, a pooling layer after each second."""
+    """A network of `layers` convolutions with ReLU, and a pooling layer after every second."""
     nodes, last = [], "image"
     side = min(size)
     for k in range(1, layers + 1):

@@ -23,7 +23,7 @@ from jaxviz.spec import (
 def tiny_bundle(
     *, channels: int = 3, seed: int = 0, range_: InputRange | None = None, flatten: bool = False
 ) -> Bundle:
-    """Built afresh; with `flatten` the dense head fits images of 16×16 alone."""
+    """A new bundle; with `flatten` its dense head takes only images of 16×16."""
     collect = Flatten() if flatten else GlobalPool(kind="average")
     spec = ModelSpec(
         name="tiny",
@@ -89,8 +89,7 @@ def _conv(
 
 
 def signal_bundle(*, channels: int = 2, seed: int = 0, range_: InputRange | None = None) -> Bundle:
-    """A network of one dimension: two convolutions along a signal, and a dense head."""
-
+    """A one-dimensional network: two convolutions along a signal, and a dense head."""
     spec = ModelSpec(
         name="signals",
         inputs=(InputSpec(name="signal", shape=(64, channels)),),

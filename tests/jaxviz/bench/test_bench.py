@@ -1,4 +1,4 @@
-"""The benchmark measures what an atlas runs, counts what is needed, and compares fairly."""
+"""The benchmark measures an atlas' programs, counts necessary operations, and compares fairly."""
 
 import dataclasses
 import json
@@ -90,7 +90,7 @@ def test_a_layer_without_live_units_has_no_rate():
     assert found.step_seconds > 0
 
 
-def test_numbers_belong_together():
+def test_numbers_are_consistent():
     settings = Settings(PRESET, 16, chunks=(1, 2), seconds=0.05)
     seen = []
     found = bench(tiny_bundle(), ["conv1", "conv2"], settings, seen.append)
@@ -104,7 +104,7 @@ def test_numbers_belong_together():
         assert one.spread[0] <= one.step_seconds <= one.spread[1]
         rate = one.gflop * 1e9 * one.filter_steps_per_second
         assert one.of_products == pytest.approx(rate / found.device.product_rate["float32"])
-        # conv1 whole, and one channel of conv2: positions times window, less the padding
+        # All of conv1 and one channel of conv2: positions times window, without the padding.
         whole = 2 * (3 * 16 - 2) ** 2 * 3 * 6
         alone = 2 * (3 * 8 - 2) ** 2 * 6
         needed = 2 * (whole + alone) if one.layer == "conv2" else 2 * whole / 6
@@ -113,7 +113,7 @@ def test_numbers_belong_together():
         assert one.megabytes > 0
 
 
-def test_nothing_is_counted_that_the_program_does_not_compute(monkeypatch):
+def test_only_computed_operations_are_counted(monkeypatch):
     monkeypatch.setenv("JAXVIZ_LOWERINGS", "reference")
     stepper = Stepper(tiny_bundle(), "conv2", PRESET, size=16, chunk=2)
     channels = np.zeros(stepper.units, int)
@@ -123,7 +123,7 @@ def test_nothing_is_counted_that_the_program_does_not_compute(monkeypatch):
     assert found.gflop * 1e9 <= counted <= 1.5 * found.gflop * 1e9
 
 
-def test_results_are_read_as_they_were_written(tmp_path):
+def test_a_result_survives_a_round_trip(tmp_path):
     written = result(row(), row("conv2", None, problem="RESOURCE_EXHAUSTED"))
     path = tmp_path / "a.json"
     path.write_text(written.model_dump_json())
@@ -159,7 +159,7 @@ def test_comparison():
         (result(row("conv9")), "share no layer"),
     ],
 )
-def test_what_differs_is_not_compared(other, message):
+def test_results_of_other_conditions_are_not_compared(other, message):
     with pytest.raises(ConfigError, match=message):
         compare(result(row()), other)
 

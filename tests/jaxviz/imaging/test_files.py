@@ -1,4 +1,4 @@
-"""Image files of every kind arrive in the network's units, and what was done to them is said."""
+"""Image files of every kind arrive in the network's units, and the changes are reported."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_pixels_reach_the_network_in_its_units(tmp_path, range_, expected):
     assert read.names == ("a",)
 
 
-def test_the_range_given_wins_and_an_unknown_one_is_said(tmp_path):
+def test_a_given_range_wins_and_an_unknown_one_is_reported(tmp_path):
     path = written(tmp_path, Image.fromarray(PIXELS))
     known = spec(range_=InputRange(low=(0.0,), high=(255.0,)))
     assert read_images([path], known, range_=parse_range("0:1")).inputs.max() <= 1
@@ -85,7 +85,7 @@ def test_every_kind_of_image(tmp_path, mode, channels):
         assert any("turned grey" in note for note in read.notes)
 
 
-def test_what_is_transparent_is_black(tmp_path):
+def test_transparent_pixels_are_black(tmp_path):
     pixels = np.full((24, 24, 4), 200, np.uint8)
     pixels[:, :12, 3], pixels[:, 12:, 3] = 0, 255
     read = read_images([written(tmp_path, Image.fromarray(pixels))], spec())
@@ -93,11 +93,11 @@ def test_what_is_transparent_is_black(tmp_path):
     assert (read.shown[0, :, 12:] == 200).all()
 
 
-def test_cut_about_the_centre_and_resized(tmp_path):
+def test_images_are_cut_about_the_centre_and_resized(tmp_path):
     wide = np.zeros((40, 120, 3), np.uint8)
     wide[:, 40:80] = 255
     read = read_images([written(tmp_path, Image.fromarray(wide))], spec(size=(20, 20)))
-    assert read.shown.min() > 230  # resampling looks a little beyond the cut
+    assert read.shown.min() > 230  # resampling reads a little beyond the cut
     assert any("cut to the network's proportions and resized to 20×20" in n for n in read.notes)
 
 
@@ -105,7 +105,7 @@ def test_orientation_of_cameras(tmp_path):
     pixels = np.zeros((24, 24, 3), np.uint8)
     pixels[:4] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned clockwise
+    exif[0x0112] = 6  # displayed rotated clockwise
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     read = read_images([tmp_path / "a.png"], spec())
     assert read.shown[0, :, -4:].min() == 255

@@ -75,7 +75,7 @@ def test_contract(bundle, picture, objective):
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
     assert (np.asarray(gradient) != 0).any()
-    # the gradient is that of the value: a small step uphill raises it as much as it says
+    # The gradient belongs to the value: a small step uphill raises the value by its length.
     step = np.asarray(gradient) / np.linalg.norm(gradient) * 1e-2
     risen = float(both(picture + step, 3)[0] - both(picture - step, 3)[0]) / 2e-2
     np.testing.assert_allclose(risen, np.linalg.norm(gradient), rtol=0.1)
@@ -154,7 +154,7 @@ def test_arithmetic_and_description(bundle, picture):
     assert str(-(one + Layer())) == "−(channel + layer)"
 
 
-def test_a_score_leaves_penalties_and_helps_out():
+def test_a_score_excludes_penalties_and_rescues():
     assert (Channel(leak=0.1, trim=2) - 2.0 * Norm()).score() == Channel(trim=2)
     assert (2.0 * Channel() - TotalVariation()).score() == 2.0 * Channel()
     assert TotalVariation().score() is None
@@ -169,7 +169,7 @@ def test_a_direction_of_another_length_is_refused(bundle):
 def test_an_objective_on_another_layer_is_raised(bundle):
     preset = Preset(name="p", objective=Channel(layer="conv1", channel=2), steps=8)
     result = jaxviz.render(bundle, "conv2", preset=preset, size=16)
-    assert result.channels.tolist() == [0]  # every unit of the layer would be the same
+    assert result.channels.tolist() == [0]  # all units of the layer have the same objective
     assert (result.scores > result.initial_scores).all()
 
 
@@ -259,7 +259,7 @@ def test_objectives_as_text(text, objective):
         ("(" * 300 + "channel" + ")" * 300, r"is not an objective"),
     ],
 )
-def test_text_that_is_no_objective(text, message):
+def test_text_that_names_no_objective_is_refused(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_objective(text)
 
@@ -303,7 +303,7 @@ def test_diversity_against_numpy_and_its_gradient(bundle):
     cosines = grams @ grams.T
     np.testing.assert_allclose(together(images), -(cosines.sum(1) - 1) / 2, rtol=1e-4)
 
-    # what the ascent follows: each picture's gradient is that of the sum over all of them
+    # The ascent follows the gradient of the sum over all pictures.
     def of_one(x):
         return jax.grad(lambda x: evaluate(bundle, Diversity(), x))(x)
 
@@ -339,7 +339,7 @@ def test_the_border_of_a_map_counts_late_in_the_ascent(bundle, picture, activati
             network, params, picture, picture, picture, "conv2", jnp.int32(3), progress=progress
         )
         np.testing.assert_allclose(objective.value(seen), expected.mean(), **CLOSE)
-    # a finished picture is measured by the whole map
+    # The score of a finished picture uses the whole map.
     np.testing.assert_allclose(evaluate(bundle, objective, picture), own.mean(), **CLOSE)
 
 
@@ -355,5 +355,5 @@ def test_a_neuron_costs_its_receptive_field(bundle):
         lowered = jax.jit(jax.grad(value)).lower(np.zeros((96, 96, 3), np.float32))
         return lowered.compile().cost_analysis()["flops"]
 
-    # 10 of 96 pixels a side are seen
+    # The neuron sees 10 of 96 pixels a side.
     assert operations(Neuron(position=(20, 20))) < 0.1 * operations(Channel())

@@ -1,8 +1,8 @@
 """One contract for every objective, parameterization, transform and preset, in a whole ascent.
 
-Finite; the same key gives the same picture; no picture depends on its chunk, its order or its
-neighbours; the score rises; 1, 3 and 5 channels, odd and even sizes. What each of them computes
-is tested beside it.
+Values are finite. The same key gives the same picture. No picture depends on its chunk, its order
+or its neighbours. The score rises. Images have 1, 3 and 5 channels, odd and even sizes. The numbers
+of each part are tested beside the part.
 """
 
 import itertools
@@ -31,8 +31,8 @@ PLAIN = Preset(
     parameterization=Pixel(middle=0.5, noise=0.1, squash="none"),
     optimizer=OptimizerConfig(learning_rate=0.3, gradient="l2"),
 )
-#: One of each name is tried with one kind of image by default, and all with all of them in
-#: the slow suite.
+#: The default suite tries one part of each kind with one image; the slow suite tries every part
+#: with every image.
 PARTS = [
     *[(f"objective-{n}-{o.kind}", {"objective": o}) for n, o in enumerate(examples.OBJECTIVES)],
     ("objective-diversity", {"objective": Channel() + Diversity(), "replicates": 2}),
@@ -42,7 +42,7 @@ PARTS = [
     ],
     *[(f"transform-{n}-{t.kind}", {"transforms": (t,)}) for n, t in enumerate(examples.TRANSFORMS)],
 ]
-#: What does not rise by steps uphill: a picture of noise, and what has no score.
+#: Parts whose score need not rise by steps uphill.
 RISES_NOT = {"noise"}
 
 
@@ -58,18 +58,18 @@ def cases():
 
 
 def fitted(changes, channels, size):
-    """A part as it suits images of so many channels."""
+    """A part that fits images with a number of channels."""
     objective, latent = changes.get("objective"), changes.get("parameterization")
     if hasattr(objective, "image"):
         image = np.random.default_rng(1).uniform(0, 1, (size, size, channels)).astype(np.float32)
         changes = {**changes, "objective": objective.model_copy(update={"image": image})}
     if getattr(objective, "channel", None) is not None:
-        # the one channel that it names may be closed everywhere in a network of random weights
+        # With random weights the named channel may be zero everywhere.
         before = {"layer": f"{objective.layer}/pre_activation"}
         if getattr(objective, "position", None):
             before["position"] = tuple(min(p, size - 1) for p in objective.position)
         changes = {**changes, "objective": objective.model_copy(update=before)}
-    if getattr(objective, "leak", 0):  # closed units take some steps to open
+    if getattr(objective, "leak", 0):  # a zero unit takes some steps to become positive
         changes = {**changes, "steps": 12}
     if isinstance(latent, Phase) and latent.spectrum == "natural" and channels == 5:
         latent = latent.model_copy(update={"spectrum": (1.0, 0.5, 0.2)})
@@ -85,7 +85,7 @@ def test_everything_is_tried():
 
 @pytest.mark.parametrize(("changes", "channels", "size"), cases())
 def test_every_part_of_a_preset(changes, channels, size):
-    # before the activation function no unit is ever without a gradient
+    # Every pre-activation has a gradient.
     layer = "conv2" if "objective" in changes else "conv2/pre_activation"
     check(fitted(changes, channels, size), channels, size, layer=layer)
 
@@ -102,7 +102,7 @@ def check(preset, channels, size, *, layer="conv2", close=1e-3, rises=True):
         live = whole.status == UnitStatus.DONE
         assert live.any()
         assert (whole.scores >= whole.initial_scores)[live].mean() > 0.6
-    # in another order, and so with other neighbours and in other places
+    # In another order the units have other neighbours and other places in the chunk.
     again = renderer.render(units[::-1], 0)
     count = preset.replicates
     turned = again.raw.reshape(-1, count, *again.raw.shape[1:])[::-1].reshape(whole.raw.shape)
@@ -121,7 +121,7 @@ def test_every_preset_for_other_numbers_of_channels(name, channels):
 
 
 def small(preset):
-    """A preset whose windows and draws are few enough for a test."""
+    """A preset with few windows and draws, for a test."""
     transforms = tuple(
         t.model_copy(update={"pixels": 24}) if t.kind == "box" else t for t in preset.transforms
     )

@@ -23,11 +23,11 @@ def bundle():
     return tiny_bundle(range_=RANGE)
 
 
-# --- Independent implementations: plain formulas, one picture, no code of the package. ---
+# --- Independent implementations: plain formulas for one picture, without jaxviz. ---
 
 
 def activation(bundle, unit_image):
-    """Channel 2 of conv1 of an image in 0…1, which the network wants in −1…1."""
+    """Channel 2 of conv1, for an image in [0, 1]; the network's range is [−1, 1]."""
     weights = bundle.weights["conv1"]
     x = jnp.pad(2 * unit_image - 1, ((1, 1), (1, 1), (0, 0)))
     height, width = unit_image.shape[:2]
@@ -57,7 +57,7 @@ def standard(x):
 
 
 def to_unit(name, latent):
-    """The picture in 0…1 that a recipe makes of its latent."""
+    """The picture in [0, 1] that a preset makes of its latent."""
     if name in ("keras-io", "article"):
         return (latent + 1) / 2
     if name in ("tf-keras-vis", "keras-vis"):
@@ -74,7 +74,7 @@ def to_unit(name, latent):
     if name == "horama":
         image = standard(fourier_image(standard(latent), 1.5))
         return jax.nn.sigmoid(lucid_colours(image))
-    if name == "robust":  # conv1 sees three pixels, and twelve are the least
+    if name == "robust":  # conv1 sees 3 pixels; the least receptive field counted is 12
         return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 0.75, coarsest=12), 0.75))
     return jax.nn.sigmoid(lucid_colours(fourier_image(latent, 1.0)))
 
@@ -95,7 +95,7 @@ def value(name, bundle, latent, step):
     trim = {"keras-io": 2, "article": 1, "robust": int(step == 1)}.get(name, 0)
     inner = slice(trim, SIZE - trim)
     score = activation(bundle, to_unit(name, latent))[inner, inner].mean()
-    if name == "robust":  # a tenth of what goes into the ReLU
+    if name == "robust":  # a tenth of the pre-activation
         score = 0.9 * score + 0.1 * before(bundle, to_unit(name, latent))[inner, inner].mean()
     return score - penalty(name, latent)
 
@@ -142,7 +142,7 @@ def update(name, gradient, memory, step):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_update_against_an_independent_one(bundle, name):
-    """Without its random transforms, which have tests of their own: same latents, step by step."""
+    """The latents agree step by step, without random transforms, which have tests of their own."""
     preset = PRESETS[name].override(steps=STEPS, transforms=(), draws=1, redirect=0, keep="last")
     renderer = LayerRenderer.for_layer(bundle, "conv1", preset, size=SIZE, chunk=1)
     keys = unit_keys(0, "conv1", jnp.array([CHANNEL]))
@@ -180,18 +180,18 @@ def test_the_score_rises_and_the_same_key_gives_the_same(bundle, name):
     assert ((result.images >= 0) & (result.images <= 1)).all()
     live = result.status == 1
     assert live.any()
-    if name not in ("tf-keras-vis", "keras-vis"):  # their first steps smooth the noise
+    if name not in ("tf-keras-vis", "keras-vis"):  # the first steps of these smooth the noise
         assert (result.scores > result.initial_scores)[live].mean() > 0.6
     if name == "maco":
-        # a step of a whole radian turns on the sign of gradients that are zero but for rounding
+        # Whole-radian steps follow the sign of gradients that are zero up to rounding.
         settings["preset"] = settled(preset)
         result = jaxviz.render(bundle, "conv2", [1, 4, 7], **settings)
     other = jaxviz.render(bundle, "conv2", [7], **{**settings, "chunk": 1})
     np.testing.assert_allclose(other.raw[0], result.raw[2], rtol=2e-3, atol=2e-3)
 
 
-def test_what_of_a_maco_step_turns_on_rounding():
-    """Where a gradient is more than rounding, one step is the same alone and in a chunk."""
+def test_a_maco_step_depends_on_rounding_only_where_the_gradient_is_rounding():
+    """One step is the same alone and in a chunk, where the gradient exceeds rounding."""
     bundle, preset = tiny_bundle(range_=RANGE), PRESETS["maco"].override(steps=2, draws=2)
     preset = preset.change("transforms.0.pixels=24")
     found = {}
@@ -259,13 +259,13 @@ def test_single_fields_can_be_changed():
         ('transforms=[{"kind": "jiter", "amount": 3}]', r"jitter"),
     ],
 )
-def test_changes_that_do_not_fit(change, message):
+def test_changes_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         PRESETS["lucid"].change(change)
 
 
-def test_what_lies_in_the_picture_many_times_is_not_looked_for_long():
-    """One third of the search, no scales, steps 1.5 times as far: the preset's own numbers."""
+def test_textures_have_a_short_search_and_long_steps():
+    """A third of the search, no scales and steps 1.5 times as long, as the preset says."""
     preset = PRESETS["robust"]
     shallow, deep = preset.at(128, 64), preset.at(128, 65)
     assert [t.kind for t in shallow.transforms] == ["jitter"]

@@ -98,7 +98,7 @@ def test_scale_against_scipy(outside, mode, factor):
     np.testing.assert_allclose(ours[..., 0], theirs, **CLOSE)
 
 
-def test_what_a_shrunk_picture_is_surrounded_by():
+def test_a_shrunk_picture_is_surrounded_as_configured():
     result = Scale(factors=(0.5,), value=0.25).apply(jax.random.key(0), jnp.ones((12, 12, 1)), 0.0)
     np.testing.assert_allclose(result[0], 0.25)
     np.testing.assert_allclose(result[6, 6], 1.0)
@@ -132,7 +132,7 @@ def test_octaves_show_the_picture_reduced_and_repeated():
     octaves = Octaves(count=2, ratio=2.0)
     np.testing.assert_allclose(octaves.apply(jax.random.key(0), image, 0.9), image, atol=1e-6)
     half = np.asarray(octaves.apply(jax.random.key(0), image, 0.0))
-    # every axis is read at half its resolution, about the middle, with tents two pixels wide
+    # Every axis is sampled at half resolution about the middle, with tents two pixels wide.
     expected = image.astype(np.float64)
     for axis, n in ((0, 16), (1, 24)):
         places = (np.arange(n) - (n - 1) / 2) * 2 + (n - 1) / 2
@@ -141,7 +141,7 @@ def test_octaves_show_the_picture_reduced_and_repeated():
         weights /= weights.sum(axis=1, keepdims=True)
         expected = np.moveaxis(np.tensordot(weights, expected, (1, axis)), 0, axis)
     np.testing.assert_allclose(half, expected, rtol=1e-4, atol=1e-5)
-    # and so it repeats after half the frame
+    # So the picture repeats after half the frame.
     np.testing.assert_allclose(half[:8], half[8:], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(half.mean(), image.mean(), rtol=2e-2)
 
@@ -200,12 +200,12 @@ def test_transforms_in_a_row_draw_independently():
         ([Crop(amount=10), Jitter(amount=12)], r"picture of 12×12"),
     ],
 )
-def test_what_cannot_be(transforms, message):
+def test_impossible_settings_are_refused(transforms, message):
     with pytest.raises(ConfigError, match=message):
         size_after(transforms, 32, 32)
 
 
-def test_bad_numbers():
+def test_bad_numbers_are_refused():
     with pytest.raises(ValueError, match="positive"):
         Scale(factors=(0.0,))
     with pytest.raises(ValueError, match="low ≤ high"):
@@ -242,7 +242,7 @@ ROWS = [
 @pytest.mark.parametrize("height", [1, 17])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(one.kind for one in row))
 def test_a_row_of_transforms_is_one_after_the_other(row, height):
-    """What is read at once has the values and gradients of what is applied singly."""
+    """Transforms joined into one read have the values and gradients of single reads."""
     image, key = jnp.asarray(picture(height=height)), jax.random.key(8)
 
     def singly(image):
@@ -291,7 +291,7 @@ def test_units_that_have_faded_are_left_alone_beside_others(progress, row):
 
 
 def test_nothing_is_computed_for_units_that_have_faded():
-    """Products stand in a branch taken for the whole batch, not in a choice of results."""
+    """Products stand in a branch for the whole batch, not in a select between results."""
 
     def step(key, image, progress):
         return jax.grad(lambda x: jnp.sin(apply_all(ROWS[-1], key, x, progress)).sum())(image)
@@ -305,7 +305,7 @@ def test_nothing_is_computed_for_units_that_have_faded():
 
 
 def test_the_gradient_of_a_roll_is_rolled_back():
-    """Against NumPy; and nothing is scattered, which takes a pixel at a time."""
+    """Equal to NumPy, and without a scatter, which handles one pixel at a time."""
     images = np.stack([picture(seed=seed) for seed in range(3)])
     weights, shifts = images[::-1], np.array([(2, -3), (0, 0), (-7, 19)], np.int32)
 
