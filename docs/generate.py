@@ -153,7 +153,7 @@ def _recipe() -> str:
         "Recipe keys",
         "A recipe is a TOML file with one `[[atlas]]` table for each atlas. A `[defaults]` table "
         "fills in the keys that they leave out. Paths are relative to the recipe's folder. "
-        "",
+        "[Batch runs](../guides/batch-runs.md) explains how to use one.",
         f"```toml\n{code}\n```" if code else "",
         _fields(AtlasRecipe, AtlasRecipe.model_json_schema(), first="Key"),
         "`jaxviz atlas` has an option for each key that is not a path; see "
