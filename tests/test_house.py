@@ -39,8 +39,6 @@ KNOWN: set[str] = {
     "private: tests/converters/test_old_files.py: _as_spec",
     "private: tests/jaxviz/engine/test_tuning.py: _GAIN",
     "private: tests/jaxviz/engine/test_tuning.py: _TIMED_SECONDS",
-    "private: tests/jaxviz/jobs/test_run.py: _PIECE_GFLOP",
-    "private: tests/jaxviz/jobs/test_run.py: _PIECE_UNITS",
     "private: tests/jaxviz/model/test_accelerator_forms.py: _compact",
     "private: tests/jaxviz/model/test_channel.py: _LARGE",
     "class: converters/layers/call.py: LayerCall",

@@ -24,9 +24,9 @@ from jaxviz.spec.select import match_channels, match_layers
 # At least 32 units per commit, to avoid millions of small files; more when units are cheap,
 # because slots stay empty and lanes wait at the end of a piece. A killed run loses at most
 # this many billions of operations: about a minute on two cores.
-_PIECE_UNITS, _PIECE_GFLOP = 32, 1500.0
+PIECE_UNITS, PIECE_GFLOP = 32, 1500.0
 # Pixels of the pictures in one piece; each takes four bytes while a picture is made.
-_PIECE_BYTES = 16 << 20
+PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,6 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
 def _piece(setup: LayerSetup, units: int, at_once: int) -> int:
     """How many units are committed together: a multiple of those that are made at once."""
     each = setup.unit_gflop / setup.preset.replicates
-    little = min(_PIECE_GFLOP / max(each, 1e-9), _PIECE_BYTES / math.prod(setup.shown_shape))
-    calls = max(1, int(max(_PIECE_UNITS, little)) // at_once)
+    little = min(PIECE_GFLOP / max(each, 1e-9), PIECE_BYTES / math.prod(setup.shown_shape))
+    calls = max(1, int(max(PIECE_UNITS, little)) // at_once)
     return at_once * min(calls, -(-units // at_once))

@@ -82,7 +82,7 @@ def test_dead_failed_and_pending_units_are_marked():
     assert len(colours(tile(sheet, layer, 3))) == 2  # an empty frame
 
 
-def test_a_chunk_without_final_units_is_not_read():
+def test_a_piece_without_final_units_is_not_read():
     layer = plan(units=8, side=64, chunk=4)
     asked = []
 

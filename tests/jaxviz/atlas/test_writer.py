@@ -119,7 +119,7 @@ def test_resume_does_only_what_is_missing(tmp_path):
         )
 
 
-def test_resume_keeps_the_first_runs_chunks_and_settings(tmp_path):
+def test_resume_keeps_the_first_runs_pieces_and_settings(tmp_path):
     with writer(
         tmp_path / "a",
         [plan(chunk=4, compute=Execution(chunk=8, implementations={"conv1": "patches"}))],

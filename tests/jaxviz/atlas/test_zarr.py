@@ -37,7 +37,7 @@ def test_an_unwritten_unit_is_pending_to_zarr_too(tmp_path):
     assert np.isnan(group["score"][:]).all()
 
 
-def test_a_chunk_of_units_is_one_file_per_column(tmp_path):
+def test_a_piece_is_one_file_per_column(tmp_path):
     make(tmp_path / "a", [plan(units=10, chunk=4)])
     files = sorted(p.name for p in (tmp_path / "a/layers/conv1/status/c").iterdir())
     assert files == ["0", "1", "2"]

@@ -53,8 +53,8 @@ def assert_same(one, two):
 def test_in_how_many_pieces_a_layer_is_made_changes_nothing(recipe, tmp_path, monkeypatch):
     make_atlas(recipe)
     whole = contents(recipe.output)
-    monkeypatch.setattr(prepare, "_PIECE_UNITS", 4)
-    monkeypatch.setattr(prepare, "_PIECE_GFLOP", 0.0)
+    monkeypatch.setattr(prepare, "PIECE_UNITS", 4)
+    monkeypatch.setattr(prepare, "PIECE_GFLOP", 0.0)
     pieces = str(tmp_path / "pieces.atlas")
     make_atlas(recipe.model_copy(update={"output": pieces}))
     assert_same(whole, contents(pieces))
