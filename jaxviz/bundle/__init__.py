@@ -1,4 +1,4 @@
-"""A converted model on disk: its spec and its weights, which needs no Keras."""
+"""A converted model on disk: a spec and weights, usable without Keras."""
 
 from jaxviz.bundle.store import Bundle, check_weights, is_bundle, save
 

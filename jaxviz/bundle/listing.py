@@ -1,28 +1,51 @@
-"""What layers a model has, as a table for people and rows for programs."""
+"""The layers of a model, as a table for people and as rows for programs."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypedDict
 
 from jaxviz._util.text import table_lines
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ImageSizeError
 
 
-def layer_rows(bundle: Bundle) -> list[dict[str, Any]]:
-    """One row per tap of a model, in order.
+class LayerRow(TypedDict):
+    """One layer or stage of a model.
 
-    Returns:
-        Dictionaries with `name`, `op`, `shape` (without batch; null where any size goes),
-        `channels`, `parameters` and `receptive_field` (per spatial axis; null is all).
+    Attributes:
+        name: Name of the node.
+        op: Name of the operation.
+        shape: Shape of the result without batch, None for open sizes; None if it depends on an
+            open size.
+        channels: Size of the last axis; None if it is open.
+        parameters: Number of weights.
+        receptive_field: Input pixels that one position reads, per spatial axis; None for all.
+    """
+
+    name: str
+    op: str
+    shape: list[int | None] | None
+    channels: int | None
+    parameters: int
+    receptive_field: list[int | None]
+
+
+def layer_rows(bundle: Bundle) -> list[LayerRow]:
+    """One row per node of a model, in order.
+
+    Example:
+        >>> import jaxviz
+        >>> bundle = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras"))
+        >>> layer_rows(bundle)[0]["op"]
+        'conv'
     """
     spec = bundle.spec
     try:
         shapes = spec.shapes()
-    except ImageSizeError:  # a size left open that a reshape needs
+    except ImageSizeError:  # an operation needs a size that is open
         shapes = {}
-    rows = []
+    rows: list[LayerRow] = []
     for node in spec.nodes:
         shape = shapes.get(node.name)
         used = (bundle.weights[node.layer][name] for name in node.weights.values())
@@ -44,7 +67,7 @@ def layer_rows(bundle: Bundle) -> list[dict[str, Any]]:
 
 
 def layer_table(bundle: Bundle) -> str:
-    """The rows of `layer_rows` as aligned text, with the totals."""
+    """The rows of `layer_rows` as aligned text, with totals."""
     rows = layer_rows(bundle)
     lines = [("layer", "op", "output", "channels", "parameters", "sees")]
     for row in rows:

@@ -1,22 +1,35 @@
-"""Open a model from wherever it is: a bundle, or a file that an installed converter reads."""
+"""Open a bundle, or a model file that an installed converter reads."""
 
 from __future__ import annotations
 
 import os
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import Protocol, cast
 
 from jaxviz.bundle import Bundle
 from jaxviz.bundle import store as bundles
 from jaxviz.errors import ModelFileError
 
-if TYPE_CHECKING:
-    pass
-
-#: Packages that can read model files register a module under this entry point group. It has
-#: `recognises(path) -> bool` and `convert_file(path, *, weights, until, trust) -> Bundle`.
+#: Entry point group under which packages that read model files register a `Converter`.
 CONVERTERS = "jaxviz.converters"
+
+
+class Converter(Protocol):
+    """A module that reads model files.
+
+    It may also have `from_function(target, *, until) -> Bundle` for live models, and a module
+    `verify` that compares a bundle with its source.
+    """
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a file looks like one that the converter reads."""
+
+    def convert_file(
+        self, path: Path, *, weights: Path | None, until: str | None, trust: bool
+    ) -> Bundle:
+        """The bundle of a model file; see `load_bundle` for the arguments."""
 
 
 def load_bundle(
@@ -26,13 +39,21 @@ def load_bundle(
     until: str | None = None,
     trust: bool = False,
 ) -> Bundle:
-    """The spec and weights of a bundle or a model file, without building a Flax model.
+    """Read the spec and weights of a bundle or a model file, without building a Flax model.
 
     Args:
         path: A bundle or a model file.
-        weights: A file of weights, where the model file holds only the architecture.
-        until: Keep only what this layer needs.
-        trust: Allow formats that can run what is in them (a SavedModel).
+        weights: A file of weights, if the model file holds only the architecture.
+        until: Name of a layer; later layers are left out.
+        trust: Whether to read formats that can hold code (a SavedModel).
+
+    Raises:
+        ModelFileError: If the file is missing, damaged, or of a format that nothing installed
+            reads.
+
+    Example:
+        >>> load_bundle(example("galaxy_cnn.keras")).spec.convolutions[0]
+        'conv1'
     """
     path = Path(path)
     if not path.exists():
@@ -49,34 +70,37 @@ def load_bundle(
             )
     names = ", ".join(e.name for e in entry_points(group=CONVERTERS)) or "none"
     raise ModelFileError(
-        f"{str(path)!r} is not a model that can be read",
-        hint=f"Expected a bundle or a file that an installed converter knows (installed: {names}).",
+        f"cannot read {str(path)!r}: it is neither a bundle nor a known model file",
+        hint=f"Expected a bundle, or a file for an installed converter (installed: {names}).",
     )
 
 
 def load_function(target: str, *, until: str | None = None) -> Bundle:
-    """The live model that a function of the user's returns, converted.
+    """Convert the live model that a user's function returns.
 
     Args:
-        target: `module:function`; it is imported and called, so it must come from the user
-            and never from a file or a recipe.
-        until: Keep only what this layer needs.
+        target: `module:function`. The function is imported and called, so its name must come from
+            the user, never from a file or a recipe.
+        until: Name of a layer; later layers are left out.
 
     Raises:
         ModelFileError: If no installed converter takes live models, or there is no function.
     """
     for converter in converters():
         if hasattr(converter, "from_function"):
-            return converter.from_function(target, until=until)
-    raise ModelFileError("no converter that takes live models is installed")
+            return cast(Bundle, converter.from_function(target, until=until))
+    raise ModelFileError(
+        f"cannot convert {target!r}: no installed converter takes live models",
+        hint="Install one: pip install 'jaxviz-atlas[keras]'.",
+    )
 
 
-def converters() -> list[Any]:
-    """The installed converter modules."""
+def converters() -> list[Converter]:
+    """The installed converters."""
     return [entry.load() for entry in entry_points(group=CONVERTERS)]
 
 
-def verifier() -> Any:
+def verifier() -> ModuleType:
     """The `verify` module of the first installed converter that has one.
 
     Raises:
@@ -84,12 +108,21 @@ def verifier() -> Any:
     """
     for converter in converters():
         if hasattr(converter, "verify"):
-            return converter.verify
-    raise ModelFileError("no converter that can verify is installed")
+            return cast(ModuleType, converter.verify)
+    raise ModelFileError(
+        "cannot verify: no installed converter can",
+        hint="Install one: pip install 'jaxviz-atlas[keras]'.",
+    )
 
 
 def example(name: str) -> Path:
-    """Path of a file that comes with jaxviz: the galaxy classifier or one of its images.
+    """Path of a file bundled with jaxviz: the galaxy classifier or one of its images.
+
+    Args:
+        name: Name of the file.
+
+    Raises:
+        ModelFileError: If there is no such file; the message lists the files.
 
     Example:
         >>> example("galaxy_cnn.keras").name
@@ -98,5 +131,5 @@ def example(name: str) -> Path:
     path = Path(__file__).parents[1] / "data" / name
     if not path.exists():
         held = ", ".join(sorted(p.name for p in path.parent.iterdir() if p.suffix != ".py"))
-        raise ModelFileError(f"jaxviz brings no example {name!r}", hint=f"It has: {held}.")
+        raise ModelFileError(f"there is no bundled example {name!r}", hint=f"There are: {held}.")
     return path

@@ -1,7 +1,7 @@
 """A converted model on disk: `spec.json`, weights in Orbax' format, optional probes.
 
-A bundle needs neither Keras nor TensorFlow to use and holds nothing that is executed.
-It is data from elsewhere all the same, so everything in it is checked when it is read.
+Using a bundle needs neither Keras nor TensorFlow, and a bundle holds no code. Its data may still
+come from a stranger, so everything is checked on reading.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -27,17 +27,29 @@ from jaxviz._util.filenames import encode
 from jaxviz.errors import JaxvizError, ModelFileError, SpecError
 from jaxviz.spec import ModelSpec, Source
 
-#: Arrays by layer (the Keras name, with its nesting) and by name within the layer.
+#: Arrays by layer (the Keras name with its nesting) and by name within the layer.
 Weights = Mapping[str, Mapping[str, np.ndarray]]
 
 SPEC_FILE = "spec.json"
 WEIGHTS_FOLDER = "weights"
 PROBES_FILE = "probes.npz"
 _LARGEST_SPEC = 64 << 20
-#: Compression makes arrays larger than their files, but not without bound.
+# Compressed arrays are larger than their files, but at most by this ratio.
 _LEAST_ALLOWANCE, _LARGEST_RATIO = 256 << 20, 20
-#: Probes are an input or two, and a few numbers a layer.
+# Probes are one or two inputs and a few numbers per layer.
 _LARGEST_PROBE = 256 << 20
+
+
+class _ArrayLike(Protocol):
+    """An array, or the metadata of one that is not read yet."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+
+_ArrayT = TypeVar("_ArrayT", bound=_ArrayLike)
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,8 @@ class Bundle:
     Attributes:
         spec: The architecture.
         weights: NumPy arrays by layer and name, channels last.
-        probes: Reference activations by node name, and the inputs that gave them
-            by input name; empty where none were recorded. See `converters.verify`.
+        probes: Reference activations by node name, and the inputs that produced them by input
+            name; None if none were recorded. See `converters.verify`.
     """
 
     spec: ModelSpec
@@ -57,7 +69,7 @@ class Bundle:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the architecture and every weight, whatever file they came from."""
+        """SHA-256 of the architecture and every weight, independent of their source file."""
         spec = self.spec.model_copy(update={"range": None, "source": Source()})
         digest = hashlib.sha256(spec.model_dump_json().encode())
         for layer in sorted(self.weights):
@@ -67,17 +79,24 @@ class Bundle:
         return digest.hexdigest()
 
     def arrays(self) -> Weights:
-        """The weights by layer and name, as `Model.arrays` gives them."""
+        """The weights by layer and name, as `Model.arrays` returns them."""
         return self.weights
 
-    def with_spec(self, **changes: Any) -> Bundle:
-        """The same model with parts of its spec replaced (its range, its labels, …)."""
-        fields = {name: getattr(self.spec, name) for name in type(self.spec).model_fields}
+    def with_spec(self, **changes: object) -> Bundle:
+        """A copy with fields of the spec replaced, such as `range` or `labels`.
+
+        Example:
+            >>> import jaxviz
+            >>> bundle = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras"))
+            >>> bundle.with_spec(name="mine").spec.name
+            'mine'
+        """
+        fields: dict[str, Any] = {name: getattr(self.spec, name) for name in ModelSpec.model_fields}
         return replace(self, spec=ModelSpec(**{**fields, **changes}))
 
 
 def check_weights(spec: ModelSpec, weights: Weights) -> None:
-    """Raise SpecError naming every weight that is missing or of the wrong shape."""
+    """Raise SpecError if weights are missing or of the wrong shape; the message lists them all."""
     problems = []
     for node, role, expected in spec.weight_shapes():
         name = node.weights.get(role)
@@ -97,17 +116,26 @@ def check_weights(spec: ModelSpec, weights: Weights) -> None:
 
 
 def save(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
-    """Write a bundle, whole or not at all; an older bundle of that name is replaced.
+    """Write a bundle, whole or not at all; an older bundle at the path is replaced.
+
+    Args:
+        bundle: The model.
+        path: The folder to write.
+
+    Returns:
+        The path.
 
     Raises:
-        ModelFileError: If something that is no bundle is in the way.
+        ModelFileError: If the path exists and is not a bundle.
+        SpecError: If the weights do not match the architecture.
     """
     import orbax.checkpoint as ocp
 
     path = Path(path)
     if path.exists() and not is_bundle(path):
         raise ModelFileError(
-            f"will not replace {str(path)!r}: it is not a bundle", hint="Choose another -o."
+            f"cannot write the bundle {str(path)!r}: the path exists and is not a bundle",
+            hint="Choose another path with -o.",
         )
     check_weights(bundle.spec, bundle.weights)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,12 +157,15 @@ def save(bundle: Bundle, path: str | os.PathLike[str]) -> Path:
 
 
 def is_bundle(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a folder that looks like a bundle."""
+    """Whether a path is a folder with a spec."""
     return (Path(path) / SPEC_FILE).is_file()
 
 
 def load(path: str | os.PathLike[str]) -> Bundle:
     """Read and check a bundle.
+
+    Args:
+        path: The bundle's folder.
 
     Raises:
         ModelFileError: If it is missing or damaged.
@@ -151,7 +182,7 @@ def load(path: str | os.PathLike[str]) -> Bundle:
 
 
 def _check_files(folder: Path) -> None:
-    """Plain files alone: a link could lead anywhere, and a pipe be read forever."""
+    """Refuse everything but plain files: a link could lead anywhere, and a pipe never ends."""
     for file in folder.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
             raise ModelFileError(
@@ -162,7 +193,7 @@ def _check_files(folder: Path) -> None:
 def _read_spec(file: Path) -> ModelSpec:
     if file.stat().st_size > _LARGEST_SPEC:
         raise ModelFileError(
-            f"{str(file)!r} is larger than any architecture ({_LARGEST_SPEC} bytes)"
+            f"{str(file)!r} has {file.stat().st_size} bytes, expected at most {_LARGEST_SPEC}"
         )
     try:
         return ModelSpec.model_validate(json.loads(file.read_bytes()))
@@ -176,7 +207,7 @@ def _read_spec(file: Path) -> ModelSpec:
 
 
 def _flat(weights: Weights) -> dict[str, np.ndarray]:
-    # Orbax makes paths of its keys, and a Keras name may hold anything a path must not.
+    # Orbax turns keys into paths, and a Keras name may hold characters that a path must not.
     return {
         f"{encode(layer)}.{encode(name)}": np.asarray(array)
         for layer, arrays in weights.items()
@@ -195,7 +226,7 @@ def _read_weights(folder: Path, spec: ModelSpec) -> Weights:
             restored = checkpointer.restore(folder.absolute())
     except JaxvizError:
         raise
-    except Exception as error:  # Orbax and TensorStore raise a score of types on damaged folders
+    except Exception as error:  # Orbax and TensorStore raise many types on damaged folders
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(f"the weights in {str(folder)!r} cannot be read: {first}") from error
     return {
@@ -204,9 +235,9 @@ def _read_weights(folder: Path, spec: ModelSpec) -> Weights:
     }
 
 
-def _by_layer(spec: ModelSpec, stored: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is stored for each weight of the spec."""
-    found: dict[str, dict[str, Any]] = {}
+def _by_layer(spec: ModelSpec, stored: Mapping[str, _ArrayT]) -> dict[str, dict[str, _ArrayT]]:
+    """The stored array of each weight of the spec, by layer and name."""
+    found: dict[str, dict[str, _ArrayT]] = {}
     for node in spec.nodes:
         for name in node.weights.values():
             key = f"{encode(node.layer)}.{encode(name)}"
@@ -215,13 +246,13 @@ def _by_layer(spec: ModelSpec, stored: Mapping[str, Any]) -> dict[str, dict[str,
     return found
 
 
-def _check_sizes(folder: Path, stated: Mapping[str, Any]) -> None:
-    """Nothing is allocated for arrays that claim more than their files can hold."""
+def _check_sizes(folder: Path, stated: Mapping[str, _ArrayLike]) -> None:
+    """Refuse arrays that claim more than their files can hold, before anything is allocated."""
     held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     claimed = sum(math.prod(array.shape) * array.dtype.itemsize for array in stated.values())
     if claimed > max(_LEAST_ALLOWANCE, _LARGEST_RATIO * held):
         raise ModelFileError(
-            f"the weights in {str(folder)!r} claim {claimed} bytes, their files hold {held}"
+            f"the weights in {str(folder)!r} claim {claimed} bytes, but their files hold {held}"
         )
 
 
@@ -246,11 +277,11 @@ def _read_probes(file: Path, spec: ModelSpec) -> Mapping[str, np.ndarray] | None
 
 
 def _check_header(member: IO[bytes], size: int) -> None:
-    """Raise ValueError unless an array's header claims what its file holds."""
+    """Raise ValueError if an array's header claims more than its file holds."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
     if read is None:
-        raise ValueError(f"an array is stored as version {version}")
+        raise ValueError(f"an array has format version {version}, expected (1, 0)")
     shape, _, dtype = read(member)
     if dtype.kind != "f" or math.prod(shape) * dtype.itemsize > size:
         raise ValueError(f"an array claims shape {shape} of {dtype} in {size} bytes")

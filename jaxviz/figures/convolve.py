@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from jaxviz.errors import ConfigError
 from jaxviz.figures.worked import check_grid
-from jaxviz.model.ops.windows import same_padding, window_counts
+from jaxviz.model.ops.windows import window_counts
+from jaxviz.spec.op import same_padding
 
 Padding = Literal["valid", "same"]
 

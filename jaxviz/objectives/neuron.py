@@ -9,10 +9,9 @@ import jax
 from pydantic import NonNegativeInt
 
 from jaxviz.errors import ConfigError
-from jaxviz.model.ops.windows import same_padding
 from jaxviz.objectives.activations import Activations
 from jaxviz.objectives.base import Objective
-from jaxviz.spec import Conv, DepthwiseConv, ModelSpec, Node, Pad, Pool, Shape
+from jaxviz.spec import ModelSpec, Node, Shape
 
 
 class Neuron(Objective):
@@ -167,21 +166,11 @@ def _span(
 
 def _before(node: Node, shape: Shape, span: _Span, axis: int, axes: int) -> _Span | None:
     """Positions of a node's input that positions of its output read."""
-    op, (low, high, stride) = node.op, span
-    if isinstance(op, Pad):
-        return _Span(low - op.amounts[axis][0], high - op.amounts[axis][0], stride)
-    if isinstance(op, (Conv, DepthwiseConv, Pool)):
-        dilation = (1,) * len(op.window) if isinstance(op, Pool) else op.dilation
-        pad = 0
-        if op.padding == "same":
-            sizes = tuple(n or 1 for n in shape[:-1])
-            pad = same_padding(sizes, op.window, op.strides, dilation)[axis][0]
-        elif op.padding != "valid":
-            pad = op.padding[axis][0]
-        reach, step = (op.window[axis] - 1) * dilation[axis] + 1, op.strides[axis]
-        return _Span(low * step - pad, (high - 1) * step - pad + reach, stride * step)
-    return span if op.channelwise and len(shape) == axes + 1 and op.op not in _MOVING else None
-
-
-#: Channelwise operations whose output at a position reads other positions.
-_MOVING = frozenset({"crop", "upsample", "resize", "global_pool", "permute", "slice"})
+    if len(shape) != axes + 1:
+        return None
+    reads = node.op.reads(tuple(n or 1 for n in shape[:-1]), axis)
+    if reads is None:
+        return None
+    low = span.low * reads.step - reads.before
+    high = (span.high - 1) * reads.step - reads.before + reads.reach
+    return _Span(low, high, span.stride * reads.step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -12,6 +12,14 @@ from jaxviz.errors import SpecError
 Shape = tuple[int | None, ...]
 #: Explicit (before, after) padding per spatial axis, or Keras' two named rules.
 Padding = Literal["valid", "same"] | tuple[tuple[int, int], ...]
+
+
+class Reads(NamedTuple):
+    """Output position i of one axis reads inputs from i · step - before, `reach` positions long."""
+
+    step: int = 1
+    before: int = 0
+    reach: int = 1
 
 
 class Op(BaseModel):
@@ -51,6 +59,18 @@ class Op(BaseModel):
         None means the whole axis, whatever its size.
         """
         return extent
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Which input positions one output position reads along a spatial axis.
+
+        Args:
+            sizes: Spatial sizes of the input.
+            axis: The spatial axis; 0 is the first.
+
+        Returns:
+            None if no fixed window is known; the whole axis counts then.
+        """
+        return Reads() if self.channelwise else None
 
     @model_validator(mode="after")
     def _one_number_an_axis(self) -> Op:
@@ -105,7 +125,7 @@ def window_size(
         return None
     if padding == "same":
         return -(-size // stride)
-    extra = 0 if padding == "valid" else sum(padding)  # type: ignore[arg-type]
+    extra = 0 if padding == "valid" else sum(padding)
     reach = (window - 1) * dilation + 1
     if size + extra < reach:
         raise ShapeTooSmallError(
@@ -117,3 +137,35 @@ def window_size(
 def axis_padding(padding: Padding, axis: int) -> Literal["valid", "same"] | tuple[int, int]:
     """The padding rule of one spatial axis."""
     return padding if isinstance(padding, str) else padding[axis]
+
+
+def same_padding(
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:
+    """TensorFlow's rule for "same": one output per stride; an odd pixel is added at the end.
+
+    Example:
+        >>> same_padding((8,), (3,), (2,), (1,))
+        ((0, 1),)
+    """
+    pairs = []
+    for n, k, s, d in zip(sizes, window, strides, dilation, strict=True):
+        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
+        pairs.append((total // 2, total - total // 2))
+    return tuple(pairs)
+
+
+def padding_amounts(
+    padding: Padding,
+    sizes: tuple[int, ...],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[tuple[int, int], ...]:
+    """Padding (before, after) of each spatial axis of a map of these sizes."""
+    if padding == "valid":
+        return ((0, 0),) * len(sizes)
+    return same_padding(sizes, window, strides, dilation) if padding == "same" else padding

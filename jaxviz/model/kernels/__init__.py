@@ -2,4 +2,4 @@
 
 from jaxviz._util.parts import modules_of
 
-modules_of(__name__)
+modules_of(__name__, besides=("__main__",))

@@ -33,7 +33,7 @@ _LEAST_CHANNELS = 128
 
 @prefer(Conv, DILATED, on=CPU, rank=90)
 def suits_dilated(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is dilated, 3×3, and faster as several smaller ones."""
+    """Whether a convolution is dilated and 3×3, and the smaller ones suit `winograd`."""
     if op.window != (3, 3) or max(op.dilation) == 1:
         return False
     if not winograd.suits_winograd(_ordinary(op), shape):
@@ -76,5 +76,7 @@ def conv_dilated(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
     parts = winograd.conv_winograd(_ordinary(op), weights, lax.optimization_barrier(parts))
     _, high, wide, filters = parts.shape
     parts = lax.optimization_barrier(parts).reshape(down, across, batch, high, wide, filters)
-    whole = parts.transpose(2, 3, 0, 4, 1, 5).reshape(batch, high * down, wide * across, filters)
+    whole: jax.Array = parts.transpose(2, 3, 0, 4, 1, 5).reshape(
+        batch, high * down, wide * across, filters
+    )
     return whole[:, :height, :width]

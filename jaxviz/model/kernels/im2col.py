@@ -45,7 +45,7 @@ def conv_patches(op: Conv, weights: Weights, x: jax.Array) -> jax.Array:
 
 @prefer(Conv, PATCHES, on=CPU, rank=30)
 def is_pointwise(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution is a matrix product, apart from its stride."""
+    """Whether a convolution is 1×1, with any stride."""
     return op.groups == 1 and all(n == 1 for n in op.window)
 
 

@@ -28,7 +28,7 @@ _FEW_CHANNELS = 64
 
 @prefer(DepthwiseConv, SUMMED, on=TPU, rank=10)
 def suits_summed(op: DepthwiseConv, shape: Shape) -> bool:
-    """Whether a depthwise convolution is faster on a TPU as a sum of shifted copies."""
+    """Whether a depthwise convolution has multiplier 1, stride 1 and few channels."""
     plain = op.multiplier == 1 and set(op.strides) == {1} and set(op.dilation) == {1}
     pairs = () if isinstance(op.padding, str) else zip(op.window, op.padding, strict=True)
     within = all(max(pair) < k for k, pair in pairs)  # otherwise the gradient would be cropped

@@ -38,7 +38,7 @@ def suits_prepared(op: Conv, shape: Shape) -> bool:
 
 @prefer(Conv, PREPARED, on=CPU, rank=40)
 def is_image(op: Conv, shape: Shape) -> bool:
-    """Whether a convolution reads an image, whose gradient is computed in planes."""
+    """Whether a convolution reads a map of few channels, usually the image."""
     return suits_prepared(op, shape) and (shape[-1] or 0) <= THIN
 
 

@@ -93,7 +93,7 @@ def _results(size: int, width: int) -> int:
 
 @prefer(Conv, WINOGRAD, on=CPU, rank=80)
 def suits_winograd(op: Conv, shape: Shape) -> bool:
-    """Whether Winograd's algorithm is exact for a convolution, and faster."""
+    """Whether a convolution has stride 1, one group and enough channels for the transforms."""
     pads = op.padding if not isinstance(op.padding, str) else ((0, 0),) * len(op.window)
     return (
         len(op.window) == 2
@@ -108,7 +108,7 @@ def suits_winograd(op: Conv, shape: Shape) -> bool:
 
 @prefer(Conv, SMALL, on=CPU, rank=60)
 def suits_small_tiles(op: Conv, shape: Shape) -> bool:
-    """Whether tiles of 5×5 take fewer multiplications, forward and backward together."""
+    """Whether `winograd` suits, and tiles of 5×5 take fewer multiplications both ways."""
     height, width = shape[0], shape[1]
     if not suits_winograd(op, shape) or height is None or width is None:
         return False
@@ -131,13 +131,13 @@ def _multiplications(size: int, window: Ints, counts: Ints) -> int:
 
 @prefer(Conv, IN_BLOCKS, on=CPU, rank=70)
 def suits_blocks(op: Conv, shape: Shape) -> bool:
-    """Whether each core has a lane of its own, because one core computes all blocks."""
+    """Whether `winograd` suits, and every core has a lane; one core computes all blocks."""
     return core_count() == lane_count("cpu") and suits_winograd(op, shape)
 
 
 @prefer(Conv, SMALL_IN_BLOCKS, on=CPU, rank=50)
 def suits_small_blocks(op: Conv, shape: Shape) -> bool:
-    """Whether each core has a lane of its own, and tiles of 5×5 take fewer multiplications."""
+    """Whether `winograd, small tiles` suits, and every core has a lane."""
     return core_count() == lane_count("cpu") and suits_small_tiles(op, shape)
 
 

@@ -25,8 +25,9 @@ from jaxviz.model.ops.registry import (
     take_channel,
 )
 from jaxviz.model.ops.shifted import shifted_sum
-from jaxviz.model.ops.windows import Pairs, same_padding
+from jaxviz.model.ops.windows import Pairs
 from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Shape
+from jaxviz.spec.op import padding_amounts
 
 #: A sum or maximum over shifted copies.
 SLICES = "slices"
@@ -159,6 +160,7 @@ def depthwise_conv(op: DepthwiseConv, weights: Weights, x: jax.Array) -> jax.Arr
 
 @prefer(DepthwiseConv, SLICES, on=CPU, rank=10)
 def _any_depthwise(op: DepthwiseConv, shape: Shape) -> bool:
+    """Always."""
     return True
 
 
@@ -268,11 +270,7 @@ def dense(op: Dense, weights: Weights, x: jax.Array) -> jax.Array:
 
 def pad_amounts(op: Conv | DepthwiseConv, sizes: tuple[int, ...]) -> Pairs:
     """Padding (before, after) of each spatial axis of a map of these sizes."""
-    if op.padding == "valid":
-        return ((0, 0),) * len(sizes)
-    if op.padding == "same":
-        return same_padding(sizes, op.window, op.strides, op.dilation)
-    return op.padding  # type: ignore[return-value]
+    return padding_amounts(op.padding, sizes, op.window, op.strides, op.dilation)
 
 
 def add_bias(x: jax.Array, weights: Weights) -> jax.Array:

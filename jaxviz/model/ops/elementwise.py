@@ -178,7 +178,10 @@ def is_plain_relu(op: Op) -> bool:
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def relu_kept(x: jax.Array, most: float = np.inf) -> jax.Array:
     """A ReLU up to `most` whose gradient is computed from its result."""
-    return jax.lax.optimization_barrier(relu(x, max_value=None if np.isinf(most) else most))
+    kept: jax.Array = jax.lax.optimization_barrier(
+        relu(x, max_value=None if np.isinf(most) else most)
+    )
+    return kept
 
 
 def _relu_kept_forward(x: jax.Array, most: float) -> tuple[jax.Array, jax.Array]:
@@ -236,6 +239,7 @@ def batch_norm(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
 
 @prefer(BatchNorm, FACTORS, on=CPU, rank=10)
 def _any_batch_norm(op: BatchNorm, shape: Shape) -> bool:
+    """Always."""
     return True
 
 
@@ -272,7 +276,8 @@ def batch_norm_kept(op: BatchNorm, weights: Weights, x: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def _in_memory(x: jax.Array) -> jax.Array:
-    return jax.lax.optimization_barrier(x)
+    kept: jax.Array = jax.lax.optimization_barrier(x)
+    return kept
 
 
 # The gradient need not be in memory as well.

@@ -81,14 +81,19 @@ def upsample(op: Upsample, weights: Weights, x: jax.Array) -> jax.Array:
             x = jnp.repeat(x, factor, axis=axis)
         return x
     sizes = tuple(n * f for n, f in zip(x.shape[1:-1], op.factors, strict=True))
-    return jax.image.resize(x, (x.shape[0], *sizes, x.shape[-1]), _METHODS[op.interpolation])
+    result: jax.Array = jax.image.resize(
+        x, (x.shape[0], *sizes, x.shape[-1]), _METHODS[op.interpolation]
+    )
+    return result
 
 
 @reference(Resize, _IN_PLACE)
 def resize(op: Resize, weights: Weights, x: jax.Array) -> jax.Array:
     """A map at another size."""
     shape = (x.shape[0], *op.size, x.shape[-1])
-    return jax.image.resize(x, shape, _METHODS[op.interpolation], antialias=op.antialias)
+    method = _METHODS[op.interpolation]
+    result: jax.Array = jax.image.resize(x, shape, method, antialias=op.antialias)
+    return result
 
 
 @reference(Slice, _IN_PLACE)

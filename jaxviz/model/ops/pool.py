@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -30,13 +31,13 @@ from jaxviz.model.ops.windows import (
     Ints,
     Pairs,
     pad_spatial,
-    same_padding,
     sum_over_windows,
     window_counts,
     window_slice,
 )
 from jaxviz.runtime.noinline import branching
 from jaxviz.spec import GlobalPool, Op, Pad, Pool, Shape
+from jaxviz.spec.op import padding_amounts
 
 
 @reference(
@@ -54,6 +55,7 @@ def pool(op: Pool, weights: Weights, x: jax.Array) -> jax.Array:
 
 @prefer(Pool, SLICES, on=CPU, rank=10)
 def _any_pool(op: Pool, shape: Shape) -> bool:
+    """Always."""
     return True
 
 
@@ -158,24 +160,25 @@ def pads_pool(pad: Op, pool: Op) -> bool:
 
 
 def _pool_padding(op: Pool, sizes: Ints) -> Pairs:
-    if op.padding == "valid":
-        return ((0, 0),) * len(sizes)
-    if op.padding == "same":
-        return same_padding(sizes, op.window, op.strides, (1,) * len(sizes))
-    return op.padding  # type: ignore[return-value]
+    return padding_amounts(op.padding, sizes, op.window, op.strides, (1,) * len(sizes))
 
 
 def _reduce_window(
-    x: jax.Array, start: float, combine: object, op: Pool, padding: Pairs
+    x: jax.Array,
+    start: float,
+    combine: Callable[[jax.Array, jax.Array], jax.Array],
+    op: Pool,
+    padding: Pairs,
 ) -> jax.Array:
-    return lax.reduce_window(
+    result: jax.Array = lax.reduce_window(
         x,
         np.asarray(start, x.dtype),
-        combine,  # type: ignore[arg-type]
+        combine,
         (1, *op.window, 1),
         (1, *op.strides, 1),
         ((0, 0), *padding, (0, 0)),
     )
+    return result
 
 
 def _counts(op: Pool, shape: Ints, padding: Pairs) -> np.ndarray:

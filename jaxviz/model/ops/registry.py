@@ -157,6 +157,22 @@ class Preference(NamedTuple):
     suits: Callable[..., bool]
 
 
+class NeighbourPreference(NamedTuple):
+    """Where a fast implementation is chosen because of a node's neighbours.
+
+    Attributes:
+        op: The operation.
+        implementation: Name of the implementation.
+        platforms: Platforms on which it is faster.
+        suits: (operation, `Surroundings`) -> whether it is exact and faster there.
+    """
+
+    op: type[Op]
+    implementation: str
+    platforms: frozenset[str]
+    suits: Callable[..., bool]
+
+
 class Surroundings(NamedTuple):
     """The neighbours of a node, as the rules of `prefer_beside` see them.
 
@@ -173,7 +189,7 @@ RULES: dict[type[Op], Rules[Any]] = {}
 IMPLEMENTATIONS: dict[type[Op], dict[str, Implementation]] = {}
 PREPARE: dict[tuple[type[Op], str], Prepare] = {}
 _PREFERENCES: list[Preference] = []
-_BESIDE: dict[type[Op], list[tuple[str, frozenset[str], Callable[..., bool]]]] = {}
+_BESIDE: list[NeighbourPreference] = []
 
 
 def reference(
@@ -252,7 +268,7 @@ def prefer_beside(
     """
 
     def register(suits: RuleT) -> RuleT:
-        _BESIDE.setdefault(op, []).append((implementation, frozenset(on), suits))
+        _BESIDE.append(NeighbourPreference(op, implementation, frozenset(on), suits))
         return suits
 
     return register
@@ -264,11 +280,17 @@ def preferences(platform: str | None = None) -> tuple[Preference, ...]:
     return tuple(sorted(asked, key=lambda p: (p.op.__name__, p.rank)))
 
 
+def neighbour_preferences() -> tuple[NeighbourPreference, ...]:
+    """The preferences that depend on neighbours, in order of registration."""
+    return tuple(_BESIDE)
+
+
 def beside(op: Op, platform: str, around: Surroundings) -> str | None:
     """The implementation that an operation's neighbours make the better one, if there is one."""
-    for implementation, platforms, suits in _BESIDE.get(type(op), ()):
-        if platform in platforms and suits(op, around):
-            return implementation
+    for preference in _BESIDE:
+        if preference.op is type(op) and platform in preference.platforms:
+            if preference.suits(op, around):
+                return preference.implementation
     return None
 
 

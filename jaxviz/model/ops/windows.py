@@ -15,15 +15,6 @@ Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
-def same_padding(sizes: Ints, window: Ints, strides: Ints, dilation: Ints) -> Pairs:
-    """TensorFlow's rule for "same": one output per stride; an odd pixel is added at the end."""
-    pairs = []
-    for n, k, s, d in zip(sizes, window, strides, dilation, strict=True):
-        total = max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        pairs.append((total // 2, total - total // 2))
-    return tuple(pairs)
-
-
 def window_counts(sizes: Ints, window: Ints, strides: Ints, dilation: Ints, padding: Pairs) -> Ints:
     """Number of window positions along each axis."""
     return tuple(

@@ -7,7 +7,17 @@ from typing import ClassVar, Literal
 from pydantic import PositiveInt
 
 from jaxviz.errors import SpecError
-from jaxviz.spec.op import Op, Padding, Shape, axis_padding, known, need_rank, window_size
+from jaxviz.spec.op import (
+    Op,
+    Padding,
+    Reads,
+    Shape,
+    axis_padding,
+    known,
+    need_rank,
+    padding_amounts,
+    window_size,
+)
 
 
 class Conv(Op):
@@ -47,6 +57,12 @@ class Conv(Op):
         """Stride and dilated window widen the extent."""
         return _reach(self, extent, axis)
 
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """The dilated window."""
+        pads = padding_amounts(self.padding, sizes, self.window, self.strides, self.dilation)
+        reach = (self.window[axis] - 1) * self.dilation[axis] + 1
+        return Reads(self.strides[axis], pads[axis][0], reach)
+
 
 class DepthwiseConv(Op):
     """Convolution of each channel by itself.
@@ -84,6 +100,12 @@ class DepthwiseConv(Op):
     def input_extent(self, extent: int, axis: int) -> int | None:
         """Stride and dilated window widen the extent."""
         return _reach(self, extent, axis)
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """The dilated window."""
+        pads = padding_amounts(self.padding, sizes, self.window, self.strides, self.dilation)
+        reach = (self.window[axis] - 1) * self.dilation[axis] + 1
+        return Reads(self.strides[axis], pads[axis][0], reach)
 
 
 class ConvTranspose(Op):

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from jaxviz.errors import SpecError
-from jaxviz.spec.op import Op, Shape, ShapeTooSmallError, known, need_rank
+from jaxviz.spec.op import Op, Reads, Shape, ShapeTooSmallError, known, need_rank
 
 Pairs = tuple[tuple[NonNegativeInt, NonNegativeInt], ...]
 
@@ -29,6 +29,10 @@ class Pad(Op):
         )
         return (*spatial, shape[-1])
 
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """One position, shifted by the padding."""
+        return Reads(before=self.amounts[axis][0])
+
 
 class Crop(Op):
     """Rows and columns cut off the spatial axes."""
@@ -47,6 +51,10 @@ class Crop(Op):
         if any(n is not None and n < 1 for n in spatial):
             raise ShapeTooSmallError(f"cropping {self.amounts} leaves nothing of {shape}")
         return (*spatial, shape[-1])
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Not derived, so a neuron behind it takes the whole image."""
+        return None
 
 
 class Upsample(Op):
@@ -69,6 +77,10 @@ class Upsample(Op):
         spread = {"nearest": 0, "bilinear": 1, "bicubic": 3, "lanczos3": 5, "lanczos5": 9}
         return (extent - 2) // self.factors[axis] + 2 + spread[self.interpolation]
 
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Not derived, so a neuron behind it takes the whole image."""
+        return None
+
 
 class Resize(Op):
     """A map at another size, pixels taken as areas (half-pixel centres)."""
@@ -88,6 +100,10 @@ class Resize(Op):
 
     def input_extent(self, extent: int, axis: int) -> int | None:
         """The extent depends on the input's size, so the whole axis counts."""
+        return None
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Not derived, so a neuron behind it takes the whole image."""
         return None
 
 
@@ -121,6 +137,10 @@ class Slice(Op):
         """A step widens the extent."""
         step = abs(self.bounds[axis][2]) if axis < len(self.bounds) else 1
         return (extent - 1) * step + 1
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Not derived, so a neuron behind it takes the whole image."""
+        return None
 
 
 class Expand(Op):

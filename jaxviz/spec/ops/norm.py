@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from jaxviz.errors import SpecError
-from jaxviz.spec.op import Op, Shape, known
+from jaxviz.spec.op import Op, Reads, Shape, known
 
 #: Negative axes, which are valid with and without a batch axis.
 Axes = Annotated[tuple[Annotated[int, Field(le=-1)], ...], Field(min_length=1)]
@@ -118,6 +118,10 @@ class Reduce(Op):
     def input_extent(self, extent: int, axis: int) -> int | None:
         """A reduced axis is read whole; without `keepdims` axes move."""
         return extent if self.keepdims and self.axes == (-1,) else None
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """A reduced axis is read whole."""
+        return None
 
 
 def _check_axes(axes: tuple[int, ...], shape: Shape) -> None:

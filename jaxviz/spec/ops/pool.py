@@ -6,7 +6,16 @@ from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
-from jaxviz.spec.op import Op, Padding, Shape, axis_padding, need_rank, window_size
+from jaxviz.spec.op import (
+    Op,
+    Padding,
+    Reads,
+    Shape,
+    axis_padding,
+    need_rank,
+    padding_amounts,
+    window_size,
+)
 
 
 class Pool(Op):
@@ -33,6 +42,12 @@ class Pool(Op):
         """Stride and window widen the extent."""
         return (extent - 1) * self.strides[axis] + self.window[axis]
 
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """The window."""
+        ones = (1,) * len(self.window)
+        pads = padding_amounts(self.padding, sizes, self.window, self.strides, ones)
+        return Reads(self.strides[axis], pads[axis][0], self.window[axis])
+
 
 class GlobalPool(Op):
     """Maximum or average over all spatial axes."""
@@ -49,4 +64,8 @@ class GlobalPool(Op):
 
     def input_extent(self, extent: int, axis: int) -> int | None:
         """Every output reads the whole axis."""
+        return None
+
+    def reads(self, sizes: tuple[int, ...], axis: int) -> Reads | None:
+        """Every position."""
         return None

@@ -106,7 +106,7 @@ def test_recipe_and_dry_run(run, model, tmp_path):
     ("arguments", "code", "message"),
     [
         (["atlas", "nowhere.keras"], 1, "there is no file 'nowhere.keras'"),
-        (["atlas", "{text}"], 1, "is not a model that can be read"),
+        (["atlas", "{text}"], 1, "neither a bundle nor a known model file"),
         (["atlas", "{model}", "--layers", "convv1"], 1, r"Did you mean conv1"),
         (["atlas", "{model}", "--channels", "6:9"], 1, r"It has 6 channels, 0:6"),
         (["atlas", "{model}", "--channels", "x"], 1, r"Expected A:B"),

@@ -12,7 +12,7 @@ from jaxviz._util.filenames import encode
 from jaxviz._util.text import printable
 from jaxviz.errors import ImageSizeError
 from jaxviz.model import run
-from jaxviz.spec import Conv, InputSpec, ModelSpec, Node, Pool
+from jaxviz.spec import Activation, Conv, InputSpec, ModelSpec, Node, Pool, Reduce
 from tests.support.branches import SHAPES, SPEC, WEIGHTS
 from tests.support.tiny import tiny_bundle
 
@@ -67,6 +67,15 @@ def test_the_receptive_field_is_where_the_gradient_is(ops):
     gradient = np.asarray(jax.grad(corner)(jnp.zeros((1, 40, 40, 1))))[0, :, :, 0]
     rows, columns = np.nonzero(gradient)
     assert spec.receptive_field(last) == (rows.max() + 1, columns.max() + 1)
+
+
+def test_an_operation_says_which_positions_it_reads():
+    pool = Pool(kind="max", window=(3, 3), strides=(2, 2), padding="same")
+    assert pool.reads((8, 9), 0) == (2, 0, 3)
+    assert pool.reads((8, 9), 1) == (2, 1, 3)
+    assert Activation(function="relu").reads((8, 9), 0) == (1, 0, 1)
+    assert Reduce(kind="mean", axes=(-2,), keepdims=True).reads((8, 9), 0) is None
+    assert Activation(function="softmax").reads((8, 9), 0) is None
 
 
 def test_the_least_image_size_is_the_first_that_works():
