@@ -17,6 +17,7 @@ from jaxviz.transforms import (
     Noise,
     Octaves,
     Pad,
+    Reading,
     Rotate,
     Scale,
     apply_all,
@@ -153,7 +154,7 @@ def test_a_signal_stays_one_row(transform):
     assert result.shape == (*transform.size(1, 40), 2)
     assert result.shape[0] == 1
     assert np.isfinite(result).all()
-    if transform.kind not in ("noise", "box"):
+    if isinstance(transform, Reading | Rotate) and transform.kind != "box":
         assert result.max() <= 1.0001
 
 
