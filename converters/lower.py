@@ -309,7 +309,7 @@ class _Lowering:
         return [result] if isinstance(result, Value) else list(result)
 
     def _poison(self, name: str) -> Value:
-        """A value of unknown shape, in place of a result, so that later layers are still checked."""
+        """A value of unknown shape in place of a result; later layers are still checked."""
         self.taken.add(name)
         self.values[name] = Value(name, None, ())
         return self.values[name]

@@ -1,6 +1,6 @@
-"""Run Keras itself, and keep every layer's output.
+"""Keras itself as the reference: load a model, and keep every layer's output.
 
-The only module that imports Keras, and only when it is asked to load a file.
+Only this module and `keras_live` import Keras or TensorFlow, and only inside functions.
 """
 
 from __future__ import annotations
@@ -10,25 +10,33 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from converters.config import parse_version
 from converters.hdf5 import read_hdf5
 from converters.keras_file import sniff
+from converters.keras_live import KerasModel
 from jaxviz.errors import ModelFileError
 
+#: A tensor of any backend, symbolic or with values.
+Tensor: TypeAlias = Any
 
-def load_keras(path: Path, weights: Path | None = None) -> Any:
-    """A model as Keras loads it; files of Keras 1 and 2 through `tf_keras` where it is there.
+
+def load_keras(path: Path, weights: Path | None = None) -> KerasModel:
+    """Load a model through Keras; `tf_keras` comes first for files of Keras 1 and 2.
 
     Args:
         path: A model file, a SavedModel, or an architecture as JSON.
-        weights: A file of weights to load into it.
+        weights: A file of weights to load into the model.
+
+    Returns:
+        The live model.
 
     Raises:
-        ModelFileError: If neither Keras is installed, or none can load the file.
+        ModelFileError: If no Keras is installed, or none can load the file.
     """
     problems = []
     for package in _packages(path):
@@ -36,12 +44,17 @@ def load_keras(path: Path, weights: Path | None = None) -> Any:
             return _load(package, path, weights)
         except ImportError:
             problems.append(f"{package}: not installed")
-        except Exception as error:  # Keras raises whatever it likes
+        except Exception as error:  # Keras raises exceptions of many types
             problems.append(f"{package}: {(str(error) or type(error).__name__).splitlines()[0]}")
-    raise ModelFileError(f"no Keras can load {path.name!r} as a reference", details=problems)
+    raise ModelFileError(
+        f"cannot load {path.name!r} through Keras as a reference",
+        details=problems,
+        hint="Install both: pip install 'jaxviz-atlas[keras]'",
+    )
 
 
 def _packages(path: Path) -> tuple[str, ...]:
+    """The packages that may load a file, the most likely first."""
     kind = sniff(path)
     if kind == "saved_model":
         return ("tf_keras",)
@@ -56,7 +69,7 @@ def _packages(path: Path) -> tuple[str, ...]:
     return ("keras", "tf_keras")
 
 
-def _load(package: str, path: Path, weights: Path | None) -> Any:
+def _load(package: str, path: Path, weights: Path | None) -> KerasModel:
     library = importlib.import_module(package)
     if sniff(path) == "json":
         model = library.models.model_from_json(path.read_text(encoding="utf-8"))
@@ -67,8 +80,8 @@ def _load(package: str, path: Path, weights: Path | None) -> Any:
     return model
 
 
-def _load_named(library: Any, path: Path) -> Any:
-    """A model file under an ending that Keras knows; files in the wild have any."""
+def _load_named(library: ModuleType, path: Path) -> KerasModel:
+    """Load a file through a copy with the right ending, because Keras goes by the ending."""
     ending = {"hdf5": ".h5", "zip": ".keras"}.get(sniff(path) or "")
     if ending is None or path.suffix in (".h5", ".hdf5", ".keras"):
         return library.models.load_model(path, compile=False)
@@ -78,15 +91,16 @@ def _load_named(library: Any, path: Path) -> Any:
         return library.models.load_model(named, compile=False)
 
 
-def activations(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The result of every layer call of a model, by jaxviz' names, axes as in Keras.
+def activations(model: KerasModel, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a model, and keep the result of every layer call.
 
     Args:
         model: A Sequential or Functional model of Keras 3 or tf_keras.
-        inputs: Arrays in the model's own layout by input name; names as in the spec.
+        inputs: Arrays in Keras' layout, by the input names of the spec.
 
     Returns:
-        {name: array}; layers of nested models as `outer/inner`, second calls as `NAME@1`.
+        Results in Keras' layout, by the spec's names: layers of nested models are
+        `outer/inner`, second calls `NAME@1`.
     """
     graph = _graph(model)
     names = [_maker(tensor).name for tensor in graph.inputs]
@@ -98,12 +112,13 @@ def activations(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.nd
     return found
 
 
-def _graph(model: Any) -> Any:
-    """The Functional graph of a model; a Keras 3 Sequential keeps one inside."""
+def _graph(model: KerasModel) -> KerasModel:
+    """The Functional graph of a model; a Keras 3 Sequential holds one."""
     return getattr(model, "_functional", None) or model
 
 
-def _tensor(model: Any, array: np.ndarray) -> Any:
+def _tensor(model: KerasModel, array: np.ndarray) -> Tensor:
+    """An array as a tensor of the model's own Keras."""
     if type(model).__module__.startswith("tf_keras") or hasattr(model, "_is_graph_network"):
         import tensorflow as tf
 
@@ -113,18 +128,20 @@ def _tensor(model: Any, array: np.ndarray) -> Any:
     return keras.ops.convert_to_tensor(array)
 
 
-def _maker(tensor: Any) -> Any:
-    """The layer that a symbolic tensor comes from."""
+def _maker(tensor: Tensor) -> KerasModel:
+    """The layer that makes a symbolic tensor."""
     history = tensor._keras_history
     return history.operation if hasattr(history, "operation") else history.layer
 
 
-def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray]) -> list[Any]:
-    """Run a model's graph one layer at a time."""
+def _run(
+    model: KerasModel, values: list[Tensor], prefix: str, found: dict[str, np.ndarray]
+) -> list[Tensor]:
+    """Run a model's graph layer by layer; add every result to `found`."""
     graph = _graph(model)
     results = {id(t): value for t, value in zip(graph.inputs, values, strict=True)}
-    for node, layer, index in _nodes(graph):
-        name = f"{prefix}{layer.name}" + (f"@{index}" if index else "")
+    for node, layer, number in _layer_calls(graph):
+        name = f"{prefix}{layer.name}" + (f"@{number}" if number else "")
         outputs = _flat(node.output_tensors)
         if all(id(tensor) in results for tensor in outputs):
             continue
@@ -132,7 +149,7 @@ def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray
             args, kwargs = node.map_arguments(_Popped(results))
         else:
             args, kwargs = node.arguments.fill_in(results)
-            if "training" in kwargs:  # augmentation has True as its default
+            if "training" in kwargs:  # the default of augmentation layers is True
                 kwargs["training"] = False
         if type(layer).__name__ == "TimeDistributed":
             computed = _run_steps(layer, _flat([args, kwargs])[0], name, found)
@@ -146,8 +163,10 @@ def _run(model: Any, values: list[Any], prefix: str, found: dict[str, np.ndarray
     return [results[id(tensor)] for tensor in graph.outputs]
 
 
-def _run_steps(layer: Any, value: Any, name: str, found: dict[str, np.ndarray]) -> list[Any]:
-    """A TimeDistributed: what is inside of it computes all steps as one batch."""
+def _run_steps(
+    layer: KerasModel, value: Tensor, name: str, found: dict[str, np.ndarray]
+) -> list[Tensor]:
+    """Run a TimeDistributed; its inner model computes all steps as one batch."""
     steps = np.asarray(value)
     folded = _tensor(layer.layer, steps.reshape(-1, *steps.shape[2:]))
     inside: dict[str, np.ndarray] = {}
@@ -162,31 +181,46 @@ def _run_steps(layer: Any, value: Any, name: str, found: dict[str, np.ndarray]) 
 
 
 class _Popped:
-    """How tf_keras looks tensors up: by the text of their id, in lists it pops from."""
+    """Tensors in the form that tf_keras reads: lists by the text of a tensor's id."""
 
-    def __init__(self, results: dict[int, Any]) -> None:
+    def __init__(self, results: dict[int, Tensor]) -> None:
         self._results = results
 
-    def __getitem__(self, key: str) -> list[Any]:
+    def __getitem__(self, key: str) -> list[Tensor]:
         return [self._results[int(key)]]
 
 
-def _nodes(graph: Any) -> Iterator[tuple[Any, Any, int]]:
-    """(node, layer, number of the call) in an order in which they can be run."""
+class _LayerCall(NamedTuple):
+    """One call in a graph.
+
+    Attributes:
+        node: Keras' own record of the call.
+        layer: The layer.
+        number: Number of the call among the layer's calls in this graph.
+    """
+
+    node: Any
+    layer: KerasModel
+    number: int
+
+
+def _layer_calls(graph: KerasModel) -> Iterator[_LayerCall]:
+    """Every call of a graph, after the calls that it reads from."""
     by_depth = graph._nodes_by_depth
     own = {id(node) for nodes in by_depth.values() for node in nodes}
     for depth in sorted(by_depth, reverse=True):
         for node in by_depth[depth]:
             layer = node.operation if hasattr(node, "operation") else node.layer
             calls = [n for n in layer._inbound_nodes if id(n) in own]
-            yield node, layer, calls.index(node)
+            yield _LayerCall(node, layer, calls.index(node))
 
 
-def _is_model(layer: Any) -> bool:
+def _is_model(layer: KerasModel) -> bool:
     return hasattr(_graph(layer), "_nodes_by_depth") and hasattr(layer, "layers")
 
 
-def _flat(value: Any) -> list[Any]:
+def _flat(value: object) -> list[Tensor]:
+    """The tensors in nested arguments, in Keras' order."""
     if isinstance(value, list | tuple):
         return [item for part in value for item in _flat(part)]
     if isinstance(value, dict):

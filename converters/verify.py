@@ -1,39 +1,40 @@
-"""Proof that a converted model computes what Keras computes: layer by layer, in numbers."""
+"""The comparison of a converted model with Keras, layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
+from converters import keras_live, lower, reference
+from converters.keras_live import KerasModel
 from converters.layers.call import in_order
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.model import run
 from jaxviz.spec import ModelSpec
 
-#: Relative L2 error of a layer's output that float32 arithmetic explains.
+#: Largest relative L2 error of a layer's output that float32 arithmetic explains.
 TOLERANCE = 1e-5
-#: What bfloat16 or TF32 matrix units leave, on accelerators that use them.
+#: Largest relative L2 error that the matrix units of accelerators (bfloat16, TF32) explain.
 COARSE_TOLERANCE = 2e-2
 _SEED = 20240229
-#: Size of the test image where the model leaves it open.
+#: Pixels a side of the test image if the model leaves the size open.
 _OPEN_SIZE = 64
-#: Probes hold at most so many numbers a layer, spread evenly over it.
+#: Most values of each layer in the probes.
 _PROBE_SIZE = 256
 
 
 @dataclass(frozen=True)
 class Row:
-    """How far one layer's output is from the reference.
+    """The difference of one layer's output from the reference.
 
     Attributes:
-        name: The layer.
-        error: ‖output − reference‖ / ‖reference‖; infinite where shapes differ.
+        name: Name of the layer.
+        error: ‖output − reference‖ / ‖reference‖; infinite if shapes differ.
         largest: Largest absolute difference.
         scale: Root mean square of the reference.
     """
@@ -49,12 +50,12 @@ class Report:
     """A model compared with its reference, worst layer first.
 
     Attributes:
-        model: The model's name.
-        reference: What it was compared with.
-        rows: One for each compared layer.
-        missing: Nodes for which the reference has nothing to compare with.
-        tolerance: The largest error that counts as equal.
-        probes: The inputs, and what the reference made of them, by name.
+        model: Name of the model.
+        reference: Name of the reference.
+        rows: One row for each compared layer.
+        missing: Names of nodes that the reference lacks.
+        tolerance: Largest error that counts as equal.
+        probes: The inputs, and a sample of each of the reference's results, by name.
     """
 
     model: str
@@ -80,11 +81,15 @@ class Report:
         return bool(self.rows) and self.worst.error <= self.tolerance
 
     def with_probes(self, bundle: Bundle) -> Bundle:
-        """The same bundle with Keras' own activations in it, for `check_probes` anywhere."""
+        """The bundle with Keras' own activations, for `check_probes` on any machine."""
         return replace(bundle, probes=self.probes)
 
     def table(self, most: int | None = 20) -> str:
-        """The worst layers as text."""
+        """The worst layers, as text.
+
+        Args:
+            most: Most rows; None for all.
+        """
         width = max([len(row.name) for row in self.rows[:most]] + [5])
         lines = [f"{'layer':<{width}}  relative error  largest difference  scale"]
         lines += [
@@ -104,28 +109,27 @@ class Report:
 
 def verify(
     bundle: Bundle,
-    model: Any,
+    model: KerasModel,
     images: np.ndarray | Mapping[str, np.ndarray] | None = None,
     *,
     weights: str | Path | None = None,
     tolerance: float = TOLERANCE,
 ) -> Report:
-    """Compare every layer's output with that of Keras on the same input.
+    """Compare every layer's output with Keras' output on equal inputs.
 
     Args:
         bundle: The converted model.
-        model: A live Keras model; or for Keras to load, the path of a model file, or the
-            `module:function` that returns one.
-        images: Inputs [batch, …, channels] by input name, or one array for the first;
-            random ones in the model's range if left out.
-        weights: The file of weights, where the model file holds only the architecture.
-        tolerance: The largest relative L2 error that counts as equal.
+        model: A live Keras model, the path of a model file, or a `module:function` that
+            returns a model. Keras loads the file.
+        images: Inputs [batch, …, channel] by input name, or one array for the first input.
+            The default is random images in the model's range.
+        weights: The file of weights if the model file holds only the architecture.
+        tolerance: Largest relative L2 error that counts as equal.
 
     Raises:
-        ModelFileError: If Keras is not installed or cannot load the file.
+        ModelFileError: If Keras is not installed, or cannot load the file.
+        ConversionError: If the reference has none of the model's layers.
     """
-    from converters import keras_live, lower, reference
-
     spec = bundle.spec
     if isinstance(model, str | Path):
         path = Path(model)
@@ -140,7 +144,9 @@ def verify(
     computed = reference.activations(model, keras_inputs)
     taps = [name for name in spec.layer_names if name in computed]
     if not taps:
-        raise ConversionError(f"no layer of {spec.name!r} is in the reference")
+        raise ConversionError(
+            f"cannot compare {spec.name!r}: the reference {source.framework} has none of its layers"
+        )
     expected = {name: _as_spec(computed[name], axes.get(name)) for name in taps}
     outputs = _flax(bundle, inputs, taps)
     rows = [_row(name, outputs[name], expected[name]) for name in taps]
@@ -151,11 +157,12 @@ def verify(
 
 
 def check_probes(bundle: Bundle, tolerance: float | None = None) -> Report:
-    """Compare the Flax model with the activations stored in its bundle; needs no Keras.
+    """Compare the Flax model with the activations in its bundle, without Keras.
 
     Args:
         bundle: A bundle with probes.
-        tolerance: Largest relative L2 error; by default what the device's precision explains.
+        tolerance: Largest relative L2 error that counts as equal; the default follows from the
+            device's precision.
 
     Raises:
         ModelFileError: If the bundle holds no probes.
@@ -165,7 +172,7 @@ def check_probes(bundle: Bundle, tolerance: float | None = None) -> Report:
     if not bundle.probes or any(name not in bundle.probes for name in names):
         raise ModelFileError(
             f"the bundle of {spec.name!r} holds no probes",
-            hint="`jaxviz convert MODEL --verify` stores them.",
+            hint="Convert again and store them: jaxviz convert MODEL --verify",
         )
     inputs = {name: bundle.probes[name] for name in names}
     if tolerance is None:
@@ -177,7 +184,15 @@ def check_probes(bundle: Bundle, tolerance: float | None = None) -> Report:
 
 
 def random_inputs(spec: ModelSpec, batch: int = 2) -> dict[str, np.ndarray]:
-    """Uniform noise over the model's range (0 to 1 where it is not known), seeded."""
+    """Uniform noise from a fixed seed, over the model's range or from 0 to 1.
+
+    Args:
+        spec: The architecture.
+        batch: Number of images.
+
+    Returns:
+        Float32 arrays [batch, …, channel] by input name.
+    """
     generator = np.random.default_rng(_SEED)
     low, high = (spec.range.low, spec.range.high) if spec.range else ((0.0,), (1.0,))
     inputs = {}
@@ -191,10 +206,13 @@ def random_inputs(spec: ModelSpec, batch: int = 2) -> dict[str, np.ndarray]:
 
 
 def _until(spec: ModelSpec) -> str | None:
+    """The layer with which the same part of the model is lowered again."""
     return spec.outputs[0] if len(spec.outputs) == 1 and spec.outputs[0] in spec.by_name else None
 
 
-def _inputs(spec: ModelSpec, images: Any) -> dict[str, np.ndarray]:
+def _inputs(
+    spec: ModelSpec, images: np.ndarray | Mapping[str, np.ndarray] | None
+) -> dict[str, np.ndarray]:
     inputs = random_inputs(spec)
     if isinstance(images, Mapping):
         inputs |= {name: np.asarray(array, np.float32) for name, array in images.items()}
@@ -252,7 +270,7 @@ def _report(
 
 
 def _sampled(array: np.ndarray) -> np.ndarray:
-    """Evenly spread values of an activation, few enough to travel in a bundle."""
+    """Up to `_PROBE_SIZE` evenly spread values of an activation."""
     flat = np.asarray(array, np.float32).reshape(-1)
     positions = np.linspace(0, flat.size - 1, min(flat.size, _PROBE_SIZE)).astype(np.int64)
     return flat[positions]

@@ -1,53 +1,85 @@
-"""Activation functions: as a layer of their own, or fused into another."""
+"""Activation functions, as layers of their own or fused into another layer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from converters.document import Json, are_ints
 from converters.layers.call import LayerCall, Value, in_order
 from converters.layers.registry import converts
 from jaxviz.spec import ACTIVATIONS, Activation, Op, PRelu
 
-#: Other names that files have for the same function.
+#: Other names of functions in files.
 _ALIASES = {
     "swish": "silu", "hard_swish": "hard_silu", "leakyrelu": "leaky_relu",
     "exp": "exponential", "relu6": "relu", "logsigmoid": "log_sigmoid",
 }  # fmt: skip
 _KERAS2_LEAKY_SLOPE = 0.2
-#: Activation layers that may stand where a function's name is expected, with their options:
-#: (the function, {its argument: (the option, other names of it, default)}).
-_LAYERS: dict[str, tuple[str, dict[str, tuple[str, str, float]]]] = {
-    "LeakyReLU": ("leaky_relu", {"negative_slope": ("negative_slope", "alpha", 0.3)}),
-    "ELU": ("elu", {"alpha": ("alpha", "alpha", 1.0)}),
-    "ThresholdedReLU": ("threshold", {"threshold": ("theta", "theta", 1.0)}),
+
+
+@dataclass(frozen=True)
+class _WithArgument:
+    """A layer class that is a function with one argument.
+
+    Attributes:
+        function: The function of the spec.
+        argument: Name of the function's argument.
+        options: Names of the layer's option in files, the newest first.
+        default: Keras' default of the option.
+    """
+
+    function: str
+    argument: str
+    options: tuple[str, ...]
+    default: float
+
+
+#: Layers that may stand where a function's name is expected.
+_LAYERS = {
+    "LeakyReLU": _WithArgument("leaky_relu", "negative_slope", ("negative_slope", "alpha"), 0.3),
+    "ELU": _WithArgument("elu", "alpha", ("alpha",), 1.0),
+    "ThresholdedReLU": _WithArgument("threshold", "threshold", ("theta",), 1.0),
 }
 
 
 def activated(
-    call: LayerCall, op: Op, *inputs: Value, weights: Mapping[str, str], **more: Any
+    call: LayerCall,
+    op: Op,
+    *inputs: Value,
+    weights: Mapping[str, str],
+    axes: Sequence[int] | None = None,
 ) -> Value:
-    """Emit a layer's operation, and its fused activation after it where it has one."""
-    function = fused(call, inputs[0])
-    if function is None:
-        return call.emit(op, *inputs, weights=weights, **more)
-    before = call.emit(op, *inputs, weights=weights, stage="pre_activation", **more)
-    return call.emit(function(before), before)
+    """Emit a layer's operation, then its fused activation if it has one.
 
+    Args:
+        call: The layer's call.
+        op: The operation before the activation.
+        inputs: See `LayerCall.emit`.
+        weights: See `LayerCall.emit`.
+        axes: See `LayerCall.emit`.
 
-def fused(call: LayerCall, like: Value) -> Any:
-    """A function from the pre-activation to the operation, or None for a linear layer."""
+    Returns:
+        The layer's output. The pre-activation is named `NAME/pre_activation`.
+    """
     config = call.option("activation", "linear")
     if config in (None, "linear"):
-        return None
-    return lambda value: operation(call, config, value)
+        return call.emit(op, *inputs, weights=weights, axes=axes)
+    before = call.emit(op, *inputs, weights=weights, stage="pre_activation", axes=axes)
+    return call.emit(operation(call, config, before), before)
 
 
-def operation(call: LayerCall, config: Any, value: Value) -> Activation:
-    """The operation for an `activation` option: a name, or a serialized function or layer."""
+def operation(call: LayerCall, config: Json, value: Value) -> Activation:
+    """The operation of an `activation` option.
+
+    Args:
+        call: The layer's call.
+        config: A function's name, or a serialized function or layer.
+        value: The tensor that the function is applied to.
+    """
     if isinstance(config, dict):
         name, inner = config.get("class_name"), config.get("config")
-        if name in _LAYER_OPERATIONS and isinstance(inner, dict):
+        if isinstance(name, str) and name in _LAYER_OPERATIONS and isinstance(inner, dict):
             return _LAYER_OPERATIONS[name](call, inner, value)
         config = inner if name == "function" and isinstance(inner, str) else name
     if not isinstance(config, str):
@@ -68,40 +100,35 @@ def operation(call: LayerCall, config: Any, value: Value) -> Activation:
 
 @converts("Activation")
 def activation(call: LayerCall) -> Value:
-    """An activation function as a layer."""
+    """An activation function by name."""
     return call.emit(operation(call, call.option("activation"), call.input), call.input)
 
 
 @converts("ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Softmax")
 def activation_layer(call: LayerCall) -> Value:
-    """A layer class that is one function with arguments."""
+    """An activation function with arguments."""
     call.ignore("max_value", "negative_slope", "alpha", "threshold", "theta", "axis")
     build = _LAYER_OPERATIONS[call.layer.class_name]
     return call.emit(build(call, call.layer.config, call.input), call.input)
 
 
-def _with_arguments(call: LayerCall, config: dict[str, Any], value: Value) -> Activation:
-    function, arguments = _LAYERS[call.layer.class_name]
-    numbers = {
-        argument: _number(call, config, option, other, default)
-        for argument, (option, other, default) in arguments.items()
-    }
-    if function == "threshold":
+def _with_argument(call: LayerCall, config: dict[str, Json], value: Value) -> Activation:
+    layer = _LAYERS[call.layer.class_name]
+    numbers = {layer.argument: _number(call, config, layer.options, layer.default)}
+    if layer.function == "threshold":
         numbers["default_value"] = 0.0
-    return Activation(function=function, arguments=numbers)  # type: ignore[arg-type]
+    return Activation(function=layer.function, arguments=numbers)  # type: ignore[arg-type]
 
 
-def _relu(call: LayerCall, config: dict[str, Any], value: Value) -> Activation:
-    arguments = {
-        "negative_slope": _number(call, config, "negative_slope", "negative_slope", 0.0),
-        "threshold": _number(call, config, "threshold", "threshold", 0.0),
-    }
+def _relu(call: LayerCall, config: dict[str, Json], value: Value) -> Activation:
+    names = ("negative_slope", "threshold")
+    arguments = {name: _number(call, config, (name,), 0.0) for name in names}
     if config.get("max_value") is not None:
-        arguments["max_value"] = _number(call, config, "max_value", "max_value", 0.0)
+        arguments["max_value"] = _number(call, config, ("max_value",), 0.0)
     return Activation(function="relu", arguments={k: v for k, v in arguments.items() if v})
 
 
-def _softmax(call: LayerCall, config: dict[str, Any], value: Value) -> Activation:
+def _softmax(call: LayerCall, config: dict[str, Json], value: Value) -> Activation:
     axis = config.get("axis", -1)
     if isinstance(axis, list) and len(axis) == 1:
         axis = axis[0]
@@ -111,9 +138,11 @@ def _softmax(call: LayerCall, config: dict[str, Any], value: Value) -> Activatio
 
 
 def _number(
-    call: LayerCall, config: dict[str, Any], option: str, other: str, default: float
+    call: LayerCall, config: dict[str, Json], options: tuple[str, ...], default: float
 ) -> float:
-    value = config.get(option, config.get(other, default))
+    """The first of these options that the layer has, as a number."""
+    option = next((name for name in options if name in config), options[0])
+    value = config.get(option, default)
     if isinstance(value, dict):  # tf.keras wrote NumPy scalars as {"class_name": …, "value": …}
         value = value.get("value", value.get("config"))
     value = default if value is None else value
@@ -122,22 +151,22 @@ def _number(
     return float(value)
 
 
-_LAYER_OPERATIONS = {
+_LAYER_OPERATIONS: dict[str, Callable[[LayerCall, dict[str, Json], Value], Activation]] = {
     "ReLU": _relu,
-    "LeakyReLU": _with_arguments,
-    "ELU": _with_arguments,
-    "ThresholdedReLU": _with_arguments,
+    "LeakyReLU": _with_argument,
+    "ELU": _with_argument,
+    "ThresholdedReLU": _with_argument,
     "Softmax": _softmax,
 }
 
 
 @converts("PReLU")
 def prelu(call: LayerCall) -> Value:
-    """A learned slope, shared along some axes."""
+    """A learned slope below zero, shared along some axes."""
     value = call.input
     shared = call.option("shared_axes", None) or []
-    if not isinstance(shared, list) or not all(type(axis) is int for axis in shared):
-        call.refuse(f"shared_axes={shared!r} is not a list of axes")
+    if not are_ints(shared):
+        call.refuse(f"shared_axes={shared!r} is not a list of whole numbers")
     rank = len(value.shape)
     axes = value.axes
     return call.emit(

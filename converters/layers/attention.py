@@ -1,11 +1,12 @@
-"""Attention and other products of tensors over named axes."""
+"""Attention, and other products of tensors over named axes."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
 
+from converters.document import Json
 from converters.layers.activation import activated
 from converters.layers.call import LayerCall, Value, in_order
 from converters.layers.registry import converts
@@ -22,14 +23,14 @@ from jaxviz.spec import (
     UnitNorm,
 )
 
-#: For axes that an equation leaves as an ellipsis; Keras' own equations are in lower case.
+#: Letters for the axes of an ellipsis; Keras' own equations are in lower case.
 _LABELS = "ABCDEFGHIJKL"
 _SOFTMAX = Activation(function="softmax", arguments={"axis": -1.0})
 
 
 @converts("EinsumDense")
 def einsum_dense(call: LayerCall) -> Value:
-    """A dense layer on any axes, in Einstein's notation."""
+    """A dense layer on any axes, as an einsum equation."""
     value = call.as_in_keras(call.input)
     shape = (None, *value.shape)
     wanted = call.option("output_shape")
@@ -37,7 +38,7 @@ def einsum_dense(call: LayerCall) -> Value:
     equation = full_equation(call, call.option("equation"), len(shape))
     inputs, kernel, result = re.split(",|->", equation)
     sizes = dict(zip(inputs, shape, strict=True))
-    # As in Keras, sizes that the input does not tell are those of the end of the output.
+    # Keras takes sizes that the input does not give from the end of the output shape.
     sizes |= {
         label: size
         for label, size in zip(result[::-1], wanted[::-1], strict=False)
@@ -53,39 +54,52 @@ def einsum_dense(call: LayerCall) -> Value:
     return activated(call, op, value, weights=weights, axes=in_order(len(result) - 1))
 
 
-def full_equation(call: LayerCall, equation: Any, rank: int) -> str:
-    """An equation of an input and a kernel, with letters for its ellipsis."""
+def full_equation(call: LayerCall, equation: object, rank: int) -> str:
+    """An equation of an input and a kernel, with letters in place of its ellipsis.
+
+    Args:
+        call: The layer's call.
+        equation: Keras' equation.
+        rank: Number of axes of the input, the batch included.
+    """
     parts = re.fullmatch(
         r"([a-zA-Z]*\.{0,3}[a-zA-Z]*),([a-zA-Z]+)->([a-zA-Z]*\.{0,3}[a-zA-Z]*)", str(equation)
     )
     if parts is None:
-        return call.refuse(f"equation={equation!r} is not one of an input and a kernel")
+        call.refuse(f"equation={equation!r} is not a product of an input and a kernel")
     left = rank - len(parts[1].replace(".", ""))
     if "..." in parts[1] and 0 <= left <= len(_LABELS):
-        equation = equation.replace("...", _LABELS[:left])
+        return str(equation).replace("...", _LABELS[:left])
     return str(equation)
 
 
 def bias_shape(
-    call: LayerCall, axes: Any, result: str, sizes: dict[str, Any]
+    call: LayerCall, axes: Json, result: str, sizes: Mapping[str, int]
 ) -> tuple[int, ...] | None:
-    """Shape of a bias over some axes of the result, as Keras makes it: 1 in between."""
+    """The shape of a bias over some axes of the result, with size 1 on axes in between.
+
+    Args:
+        call: The layer's call.
+        axes: Letters of the axes; None for no bias.
+        result: Letters of the result's axes.
+        sizes: Sizes of the axes, by letter.
+    """
     if axes is None:
         return None
     if not isinstance(axes, str) or not axes or any(label not in result for label in axes):
-        return call.refuse(f"bias_axes={axes!r} are not axes of the result {result!r}")
+        call.refuse(f"bias_axes={axes!r} are not letters of the result {result!r}")
     first = min(result.index(label) for label in axes)
     return tuple(sizes[label] if label in axes else 1 for label in result[first:])
 
 
 @converts("Dot")
 def dot(call: LayerCall) -> Value:
-    """The product of two tensors summed over an axis of each."""
+    """The product of two tensors, summed over one axis of each."""
     first, second = (call.as_in_keras(value) for value in call.inputs)
     axes = call.option("axes")
     pair = axes if isinstance(axes, list) else [axes, axes]
     if len(pair) != 2 or not all(type(axis) is int and axis for axis in pair):
-        call.refuse(f"axes={axes!r} are not an axis of each tensor")
+        call.refuse(f"axes={axes!r} is not one axis of each tensor, the batch excluded")
     ones = [first.axis(pair[0]) + len(first.shape), second.axis(pair[1]) + len(second.shape)]
     if call.option("normalize", False):
         first, second = (
@@ -104,19 +118,19 @@ def dot(call: LayerCall) -> Value:
 
 
 def _query_value_key(call: LayerCall) -> tuple[Value, Value, Value]:
-    """The inputs of [query, value] or [query, value, key]; no masks."""
+    """Query, value and key from the inputs [query, value] or [query, value, key]."""
     call.ignore("dropout")
     if len(call.inputs) not in (2, 3):
-        call.refuse(f"is called on {len(call.inputs)} tensors")
+        call.refuse(f"is called on {len(call.inputs)} tensors, expected 2 or 3")
     query, value, *rest = (call.as_in_keras(v) for v in call.inputs)
     if len(query.shape) != 2:
-        call.refuse(f"needs sequences, found shape {query.keras_shape}")
+        call.refuse(f"needs sequences [length, channel], found shape {query.keras_shape}")
     return query, value, rest[0] if rest else value
 
 
 @converts("Attention")
 def attention(call: LayerCall) -> Value:
-    """Dot-product attention."""
+    """Dot-product attention, without masks."""
     call.require("score_mode", "dot")
     query, value, key = _query_value_key(call)
     learned = bool(call.option("use_scale", False))
@@ -131,7 +145,7 @@ def attention(call: LayerCall) -> Value:
 
 @converts("AdditiveAttention")
 def additive_attention(call: LayerCall) -> Value:
-    """Attention by the sum of tanh(query + key), with a factor for each term."""
+    """Attention by the sum of tanh(query + key), with a learned factor for each term."""
     query, value, key = _query_value_key(call)
     every = in_order(3)
     query = call.emit(Expand(axis=-2), query, stage="query", axes=every)
@@ -149,46 +163,48 @@ def additive_attention(call: LayerCall) -> Value:
 
 @converts("ops.DotProductAttention")
 def dot_product_attention(call: LayerCall) -> Value:
-    """Attention of several heads as a function: [length, heads, channels]."""
+    """Attention as a function of [length, head, channel], without masks."""
     call.ignore("flash_attention")
     query, key, value = (call.as_in_keras(v) for v in call.inputs)
     for name in ("bias", "mask"):
         if call.arguments.get(name) is not None:
-            call.refuse(f"has a {name}")
+            call.refuse(f"has a {name}, which a spec cannot express")
     factor = call.argument(5, "scale", None)
     size = query.shape[-1]
     if len(query.shape) != 3 or size is None or key.shape[-2] != query.shape[-2]:
-        call.refuse(f"needs as many heads in {key.keras_shape} as in {query.keras_shape}")
+        call.refuse(
+            f"needs equal numbers of heads, found {key.keras_shape} and {query.keras_shape}"
+        )
     op = Affine(scale=(1 / math.sqrt(size) if factor is None else factor,), offset=(0.0,))  # type: ignore[arg-type]
     query = call.emit(op, query, stage="scaled")
     return call.emit(Einsum(equation="bhqk,bkhd->bqhd"), _shares(call, query, key), value)
 
 
 def _shares(call: LayerCall, query: Value, key: Value) -> Value:
-    """How much each position of the query takes of each of the keys', for several heads."""
+    """The weight (0–1) of each key position for each query position, for each head."""
     scores = call.emit(Einsum(equation="bqhd,bkhd->bhqk"), query, key, stage="scores")
     return call.emit(_SOFTMAX, scores, stage="weights")
 
 
 @converts("MultiHeadAttention")
 def multi_head_attention(call: LayerCall) -> Value:
-    """Attention over all axes between batch and channels; no masks, no gate."""
+    """Attention over all axes between batch and channels, without masks."""
     call.ignore("dropout", "flash_attention", "query_shape", "key_shape", "value_shape")
     query, value = (call.argument(i, n) for i, n in enumerate(("query", "value")))
     key = call.argument(2, "key", None)
     key = value if key is None else key
     if not all(isinstance(v, Value) for v in (query, key, value)):
-        return call.refuse("is called without a query and a value")
+        call.refuse("is called without a query and a value")
     heads, size = call.option("num_heads"), call.option("key_dim")
     value_size = call.option("value_dim", None) or size
     between = len(query.shape) - 1
     axes = call.option("attention_axes", None)
     if axes is not None and sorted(axes) != list(range(1, between + 1)):
-        call.refuse(f"attention_axes={axes!r} leaves out axes of shape {query.keras_shape}")
+        call.refuse(f"attention_axes={axes!r} leaves axes of shape {query.keras_shape} out")
     wanted = call.option("output_shape", None)
     wanted = wanted[0] if isinstance(wanted, list) and len(wanted) == 1 else wanted
     if wanted is not None and type(wanted) is not int:
-        call.refuse(f"output_shape={wanted!r} is not one number")
+        call.refuse(f"output_shape={wanted!r} is not one whole number")
     query, key, value = (_sequence(call, v, s) for v, s in zip(
         (query, key, value), ("query", "key", "value"), strict=True
     ))  # fmt: skip

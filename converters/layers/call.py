@@ -175,7 +175,7 @@ class LayerCall:
             self.refuse(f"is called on {len(inputs)} tensors, expected one")
         return inputs[0]
 
-    def option(self, name: str, default: Any = _REQUIRED) -> Any:
+    def option(self, name: str, default: object = _REQUIRED) -> Any:
         """Read one option of the layer's configuration.
 
         The type is `Any`, because most options go straight into an operation of the spec,
@@ -191,7 +191,7 @@ class LayerCall:
             self.refuse(f"lacks the option {name!r}")
         return value
 
-    def argument(self, place: int, name: str, default: Any = _REQUIRED) -> Any:
+    def argument(self, place: int, name: str, default: object = _REQUIRED) -> Any:
         """Read an argument of the call, or else the option of the same name.
 
         Args:
@@ -211,7 +211,7 @@ class LayerCall:
         """Mark options as read, because they change nothing at inference."""
         self.read.update(names)
 
-    def require(self, name: str, *allowed: Any, why: str = "is not supported") -> None:
+    def require(self, name: str, *allowed: object, why: str = "is not supported") -> None:
         """Refuse the layer unless an option is absent or has an allowed value.
 
         Args:
@@ -250,7 +250,7 @@ class LayerCall:
             and value not in (None, False, [], {}, "")
         }
 
-    def sizes(self, name: str, rank: int, default: Any = _REQUIRED) -> tuple[int, ...]:
+    def sizes(self, name: str, rank: int, default: object = _REQUIRED) -> tuple[int, ...]:
         """Read an option that is one positive number, or one for each spatial axis.
 
         Args:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
+from converters.document import Json
 from converters.layers.activation import activated
 from converters.layers.call import LayerCall, Value
 from converters.layers.registry import converts
@@ -14,7 +15,7 @@ _PADDINGS = ("valid", "same")
 
 @converts("Conv1D", "Conv2D", "Conv3D")
 def convolution(call: LayerCall) -> Value:
-    """Convolution with any stride, dilation, groups and padding, causal included."""
+    """Convolution with any strides, dilation, groups and padding (causal too)."""
     rank = call.numbered()
     image = call.image(rank)
     bias = _bias(call)
@@ -30,9 +31,9 @@ def convolution(call: LayerCall) -> Value:
 
 @converts("DepthwiseConv1D", "DepthwiseConv2D")
 def depthwise(call: LayerCall) -> Value:
-    """Each channel convolved by itself."""
+    """Convolution of each channel on its own."""
     rank = call.numbered()
-    call.ignore("filters", "groups")  # tf.keras copies them from Conv2D; they say nothing here
+    call.ignore("filters", "groups")  # tf.keras copies these from Conv2D; they mean nothing here
     image = call.image(rank)
     bias = _bias(call)
     op = DepthwiseConv(
@@ -46,7 +47,7 @@ def depthwise(call: LayerCall) -> Value:
 
 @converts("SeparableConv1D", "SeparableConv2D")
 def separable(call: LayerCall) -> Value:
-    """A depthwise convolution (visible as `NAME/depthwise`), then a 1×1 convolution."""
+    """A depthwise convolution, named `NAME/depthwise`, then a 1×1 convolution."""
     rank = call.numbered()
     call.require("groups", 1)
     image = call.image(rank)
@@ -70,7 +71,7 @@ def separable(call: LayerCall) -> Value:
 
 @converts("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def transposed(call: LayerCall) -> Value:
-    """The gradient of a convolution, cut to the size that Keras gives it."""
+    """The gradient of a convolution, cropped to Keras' output size."""
     rank = call.numbered()
     call.require("groups", 1)
     image = call.image(rank)
@@ -82,7 +83,7 @@ def transposed(call: LayerCall) -> Value:
     extra = call.option("output_padding", None)
     extras = (extra,) * rank if not isinstance(extra, list) else tuple(extra)
     if len(extras) != rank or not all(e is None or type(e) is int for e in extras):
-        call.refuse(f"output_padding={extra!r} is not {rank} numbers")
+        call.refuse(f"output_padding={extra!r} is not {rank} whole numbers")
     reaches = tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
     crop = tuple(
         _transposed_crop(call, padding, reach, s, e)
@@ -99,16 +100,16 @@ def transposed(call: LayerCall) -> Value:
 
 
 def _transposed_crop(
-    call: LayerCall, padding: Any, reach: int, stride: int, extra: int | None
+    call: LayerCall, padding: Json, reach: int, stride: int, extra: int | None
 ) -> tuple[int, int]:
-    """What Keras cuts off (negative: adds) before and after the full result of one axis.
+    """The positions that Keras crops before and after the full result of one axis.
 
-    The full result has (n − 1)·stride + reach positions.
+    A negative amount is padding. The full result has (n − 1)·stride + reach positions.
     """
     if padding == "valid":
         return 0, min(0, reach - stride) if extra is None else -extra
     if padding not in _PADDINGS:
-        return call.refuse(f"padding={padding!r} does not exist")
+        call.refuse(f"has the unknown padding={padding!r}")
     if extra is None:
         before = max(reach - stride, 0) // 2
         return before, reach - stride - before
@@ -118,18 +119,18 @@ def _transposed_crop(
 
 
 def _crop_to(
-    call: LayerCall, image: Value, stated: Any, reaches: tuple[int, ...],
-    strides: tuple[int, ...], padding: Any,
+    call: LayerCall, image: Value, stated: Json, reaches: tuple[int, ...],
+    strides: tuple[int, ...], padding: Json,
 ) -> tuple[tuple[int, int], ...]:  # fmt: skip
-    """The same for the sizes that a Deconvolution2D of Keras 1 states for its output."""
+    """The crop of each axis to the output size that a Deconvolution2D of Keras 1 states."""
     axes = call.image_axes(len(reaches))
     if not isinstance(stated, list) or len(stated) != 1 + len(axes) or padding not in _PADDINGS:
-        return call.refuse(f"output_shape={stated!r} with padding={padding!r} makes no sense")
+        call.refuse(f"output_shape={stated!r} is invalid with padding={padding!r}")
     crops = []
     for place, (n, reach, stride) in enumerate(zip(image.shape, reaches, strides, strict=False)):
         wanted = stated[1 + axes.index(place)]
         if n is None or type(wanted) is not int:
-            return call.refuse(f"output_shape={stated!r} is of an input of unknown size")
+            call.refuse(f"output_shape={stated!r} needs an input of known size")
         surplus = (n - 1) * stride + reach - wanted
         before = max(surplus, 0) // 2 if padding == "same" else 0
         crops.append((before, surplus - before))
@@ -150,7 +151,16 @@ def _bias(call: LayerCall) -> bool:
     return bool(call.option("use_bias", True))
 
 
-def _window(call: LayerCall, rank: int) -> dict[str, Any]:
+class _Window(TypedDict):
+    """Options that all convolutions share."""
+
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: Padding
+
+
+def _window(call: LayerCall, rank: int) -> _Window:
     """Window, strides, dilation and padding of a convolution."""
     window = call.sizes("kernel_size", rank)
     strides = call.sizes("strides", rank, 1)
@@ -162,5 +172,5 @@ def _window(call: LayerCall, rank: int) -> dict[str, Any]:
     elif named in _PADDINGS:
         padding = named
     else:
-        call.refuse(f"padding={named!r} does not exist")
+        call.refuse(f"has the unknown padding={named!r}")
     return {"window": window, "strides": strides, "dilation": dilation, "padding": padding}

@@ -14,13 +14,13 @@ _KINDS = {
 
 @converts(*_KINDS)
 def merge(call: LayerCall) -> Value:
-    """Elementwise over two or more tensors."""
+    """Elementwise combination of two or more tensors."""
     values = aligned(call)
     return call.emit(Merge(kind=_KINDS[call.layer.class_name]), *values)  # type: ignore[arg-type]
 
 
 def aligned(call: LayerCall) -> list[Value]:
-    """The inputs with their axes in one common order."""
+    """The inputs, rearranged to one order of axes if they differ."""
     values = list(call.inputs)
     if len({value.axes for value in values}) > 1:
         values = [call.as_in_keras(value) for value in values]
@@ -29,7 +29,7 @@ def aligned(call: LayerCall) -> list[Value]:
 
 @converts("Rescaling")
 def rescaling(call: LayerCall) -> Value:
-    """X · scale + offset."""
+    """Each value times `scale`, plus `offset`."""
     scale, offset = (call.option(name, default) for name, default in (("scale", 1), ("offset", 0)))
     numbers = [n if isinstance(n, list) else [n] for n in (scale, offset)]
     value = call.input if all(len(n) == 1 for n in numbers) else call.as_in_keras(call.input)
@@ -38,7 +38,7 @@ def rescaling(call: LayerCall) -> Value:
 
 @converts("CustomScaleLayer")
 def scaled_residual(call: LayerCall) -> Value:
-    """The sum x + y · scale (keras.applications' InceptionResNetV2)."""
+    """The sum x + y · scale, in the InceptionResNetV2 of keras.applications."""
     first, second = aligned(call)
     scaled = Affine(scale=(call.option("scale"),), offset=(0.0,))
     return call.emit(Merge(kind="add"), first, call.emit(scaled, second, stage="scaled"))

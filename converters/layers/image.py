@@ -1,4 +1,4 @@
-"""Layers that prepare images: resizing and cropping to a size."""
+"""Layers that prepare images: resizing, cropping, grey levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxviz.spec import Affine, Crop, Identity, Pad, Reduce, Resize
 
 @converts("Resizing")
 def resizing(call: LayerCall) -> Value:
-    """To a fixed size, cropping or padding first where the shape is to be kept."""
+    """Resizing to a fixed size; crops or pads first to keep the aspect ratio."""
     image = call.image(2)
     size = (call.option("height"), call.option("width"))
     if call.option("crop_to_aspect_ratio", False):
@@ -27,9 +27,9 @@ def resizing(call: LayerCall) -> Value:
 
 
 def _to_aspect_ratio(call: LayerCall, image: Value, size: tuple[int, int], crop: bool) -> Value:
-    """The image with its longer side cut, or its shorter side padded, as Keras does it."""
+    """The image with its longer side cropped, or its shorter side padded."""
     height, width = _known_size(call, image)
-    # Keras' own arithmetic, whose roundings matter.
+    # Keras' own order of operations, because its roundings decide the size.
     wanted = (int(float(width * size[0]) / size[1]), int(float(height * size[1]) / size[0]))
     amounts = []
     for n, m in zip((height, width), wanted, strict=True):
@@ -42,7 +42,7 @@ def _to_aspect_ratio(call: LayerCall, image: Value, size: tuple[int, int], crop:
 
 @converts("CenterCrop")
 def center_crop(call: LayerCall) -> Value:
-    """The middle of the image; an image that is too small is enlarged first."""
+    """The centre of the image; a smaller image is resized instead."""
     image = call.image(2)
     size = (call.option("height"), call.option("width"))
     height, width = _known_size(call, image)
@@ -58,17 +58,17 @@ def center_crop(call: LayerCall) -> Value:
 
 @converts("RandomCrop")
 def random_crop(call: LayerCall) -> Value:
-    """Nothing, where the image already has the size; at inference Keras resizes others."""
+    """The identity if the image already has the size; other sizes are refused."""
     image = call.image(2)
     size = (call.option("height"), call.option("width"))
     if _known_size(call, image) != size:
-        call.refuse(f"changes the size from {image.shape[:2]} to {size}")
+        call.refuse(f"crops from {image.shape[:2]} to {size}, which Keras replaces by a resize")
     return call.emit(Identity(), image)
 
 
 @converts("ops.RGBToGrayscale")
 def grayscale(call: LayerCall) -> Value:
-    """The luminance of three colours."""
+    """The luminance of red, green and blue."""
     image = call.image(2)
     if image.shape[-1] == 1:
         return image
@@ -79,7 +79,7 @@ def grayscale(call: LayerCall) -> Value:
 
 @converts("ops.PadImages", "ops.CropImages")
 def padded_or_cropped(call: LayerCall) -> Value:
-    """Zeros around an image, or its edges cut off."""
+    """Zeros around an image, or its edges cropped."""
     image = call.image(2)
     pads = call.layer.class_name == "PadImages"
     ending = "padding" if pads else "cropping"
@@ -95,5 +95,5 @@ def padded_or_cropped(call: LayerCall) -> Value:
 def _known_size(call: LayerCall, image: Value) -> tuple[int, int]:
     height, width = image.shape[:2]
     if height is None or width is None:
-        return call.refuse("needs to know the size of its input")
+        call.refuse(f"needs an input of known size, found {image.keras_shape}")
     return height, width

@@ -1,9 +1,8 @@
-"""Padding, cropping, enlarging, reshaping and joining."""
+"""Padding, cropping, upsampling, reshaping and concatenation."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from converters.document import are_ints
 from converters.layers.call import LayerCall, Value, in_order
 from converters.layers.elementwise import aligned
 from converters.layers.registry import converts
@@ -28,29 +27,29 @@ def zero_padding(call: LayerCall) -> Value:
 
 @converts("Cropping1D", "Cropping2D", "Cropping3D")
 def cropping(call: LayerCall) -> Value:
-    """Rows and columns cut off."""
+    """Rows and columns cropped."""
     image = call.image(call.numbered())
     return call.emit(Crop(amounts=_pairs(call, "cropping")), image)
 
 
 def _pairs(call: LayerCall, name: str) -> tuple[tuple[int, int], ...]:
-    """One number, one a side of each axis, or one (before, after) pair an axis."""
+    """An option that is one number, one number per axis, or a (before, after) pair per axis."""
     rank = call.numbered()
-    value: Any = call.option(name, 1)
-    if rank == 1 and isinstance(value, list) and all(type(n) is int for n in value):
+    value = call.option(name, 1)
+    if rank == 1 and are_ints(value):
         value = [value]
     entries = value if isinstance(value, list) else [value] * rank
     pairs = [entry if isinstance(entry, list) else [entry, entry] for entry in entries]
     if len(pairs) != rank or not all(
         len(pair) == 2 and all(type(n) is int and 0 <= n < 1 << 20 for n in pair) for pair in pairs
     ):
-        call.refuse(f"{name}={value!r} is not an amount for each side of {rank} axes")
+        call.refuse(f"{name}={value!r} is not a pair of amounts for each of {rank} axes")
     return tuple((pair[0], pair[1]) for pair in pairs)
 
 
 @converts("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def upsampling(call: LayerCall) -> Value:
-    """The map enlarged by whole factors."""
+    """Enlargement by whole factors."""
     rank = call.numbered()
     image = call.image(rank)
     op = Upsample(
@@ -61,7 +60,7 @@ def upsampling(call: LayerCall) -> Value:
 
 @converts("Concatenate")
 def concatenate(call: LayerCall) -> Value:
-    """Tensors joined along one axis."""
+    """Tensors concatenated along one axis."""
     values = aligned(call)
     op = Concatenate(axis=values[0].axis(call.option("axis", -1)))
     return values[0] if len(values) == 1 else call.emit(op, *values)
@@ -69,7 +68,7 @@ def concatenate(call: LayerCall) -> Value:
 
 @converts("Flatten")
 def flatten(call: LayerCall) -> Value:
-    """All axes in one. A `channels_first` Flatten puts the channels last before it does."""
+    """All axes in one; a `channels_first` Flatten moves the channels last before."""
     value = call.input
     if call.option("data_format", None) == "channels_first" and len(value.shape) > 1:
         value = call.arranged(value, call.image_axes(len(value.shape) - 1))
@@ -80,21 +79,21 @@ def flatten(call: LayerCall) -> Value:
 
 @converts("Reshape")
 def reshape(call: LayerCall) -> Value:
-    """Same values in Keras' order, other shape."""
+    """Another shape of equal size; values keep Keras' order."""
     value = call.as_in_keras(call.input)
     shape = call.option("target_shape")
-    if not isinstance(shape, list) or not all(type(n) is int for n in shape):
-        call.refuse(f"target_shape={shape!r} is not a shape")
+    if not are_ints(shape):
+        call.refuse(f"target_shape={shape!r} is not a list of whole numbers")
     return call.emit(Reshape(shape=tuple(shape)), value, axes=in_order(len(shape)))
 
 
 @converts("Permute")
 def permute(call: LayerCall) -> Value:
-    """Axes in another order."""
+    """Axes permuted."""
     value = call.as_in_keras(call.input)
     dims = call.option("dims")
-    if not isinstance(dims, list) or not all(type(n) is int and n > 0 for n in dims):
-        call.refuse(f"dims={dims!r} is not an order of axes")
+    if not are_ints(dims) or min(dims, default=1) <= 0:
+        call.refuse(f"dims={dims!r} is not a permutation of axes")
     return call.emit(Permute(order=tuple(n - 1 for n in dims)), value)
 
 

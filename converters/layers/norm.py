@@ -1,24 +1,22 @@
-"""Normalisation."""
+"""Normalisation layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from converters.layers.call import LayerCall, Value
+from converters.document import Json, are_ints
+from converters.layers.call import LayerCall, Transform, Value
 from converters.layers.registry import converter_of, converts
 from converters.network import Layer
 from jaxviz.spec import Affine, BatchNorm, GroupNorm, LayerNorm, Scale, UnitNorm
 
-#: Keras' backend.epsilon(); also the least standard deviation that Normalization divides by.
+#: Keras' backend.epsilon(), which is also Normalization's least standard deviation.
 _EPSILON = _LEAST_DEVIATION = 1e-7
 
 
 @converts("BatchNormalization", "SyncBatchNormalization", "BatchNormalizationV1")
 def batch_normalization(call: LayerCall) -> Value:
-    """By the statistics of the training set."""
+    """Normalisation by the statistics of the training set."""
     call.ignore("renorm_clipping", "renorm_momentum", "virtual_batch_size", "fused", "renorm")
     axis = call.option("axis", -1)
     if isinstance(axis, list) and len(axis) == 1:
@@ -37,7 +35,7 @@ def batch_normalization(call: LayerCall) -> Value:
 
 
 def _factors(call: LayerCall, scale: bool, center: bool) -> dict[str, str]:
-    """The learned factors and offsets, in Keras' order."""
+    """Declare the learned factors and offsets, in Keras' order."""
     weights = {"gamma": call.weight("gamma")} if scale else {}
     if center:
         weights["beta"] = call.weight("beta")
@@ -46,7 +44,7 @@ def _factors(call: LayerCall, scale: bool, center: bool) -> dict[str, str]:
 
 @converts("LayerNormalization")
 def layer_normalization(call: LayerCall) -> Value:
-    """By the statistics of each image along some axes."""
+    """Normalisation by the mean and variance of each image along some axes."""
     rms = bool(call.option("rms_scaling", False))
     scale = bool(call.option("scale", True)) or rms
     center = bool(call.option("center", True)) and not rms
@@ -60,7 +58,7 @@ def layer_normalization(call: LayerCall) -> Value:
 
 @converts("RMSNormalization")
 def rms_normalization(call: LayerCall) -> Value:
-    """By the root mean square of each image along some axes."""
+    """Normalisation by the root mean square of each image along some axes."""
     value, axes = _normalized_axes(call)
     op = LayerNorm(
         axes=axes, epsilon=call.option("epsilon", 1e-6), center=False, subtract_mean=False,
@@ -71,7 +69,7 @@ def rms_normalization(call: LayerCall) -> Value:
 
 @converts("ops.LayerNorm", "ops.RMSNorm")
 def normalization_function(call: LayerCall) -> Value:
-    """The same as functions, without learned factors."""
+    """Layer or RMS normalisation as a function, without learned factors."""
     value, axes = _normalized_axes(call)
     rms = call.layer.class_name == "RMSNorm"
     call.require("rms_scaling", False)
@@ -85,18 +83,18 @@ def normalization_function(call: LayerCall) -> Value:
 
 @converts("UnitNormalization")
 def unit_normalization(call: LayerCall) -> Value:
-    """To length 1 along some axes."""
+    """Scaling to length 1 along some axes."""
     value, axes = _normalized_axes(call)
     return call.emit(UnitNorm(axes=axes), value)
 
 
 def _normalized_axes(call: LayerCall) -> tuple[Value, tuple[int, ...]]:
-    """The tensor as in Keras, and the `axis` option as negative axes of it."""
+    """The input in Keras' layout, and its axes (negative) that the `axis` option names."""
     value = call.input
     option = call.option("axis", -1)
     listed = option if isinstance(option, list) else [option]
-    if not listed or not all(type(axis) is int for axis in listed):
-        call.refuse(f"axis={option!r} is not a list of axes")
+    if not listed or not are_ints(listed):
+        call.refuse(f"axis={option!r} is not a list of whole numbers")
     if listed != [-1] or value.axes[-1:] != (len(value.axes) - 1,):
         value = call.as_in_keras(value)
     return value, tuple(sorted(value.axis(axis) for axis in listed))
@@ -104,7 +102,7 @@ def _normalized_axes(call: LayerCall) -> tuple[Value, tuple[int, ...]]:
 
 @converts("GroupNormalization")
 def group_normalization(call: LayerCall) -> Value:
-    """Groups of channels over the whole image; other axes than the last are moved there."""
+    """Normalisation of groups of channels over the whole image; moves another axis last."""
     value = call.input
     axis, rank = value.axis(call.option("axis", -1)), len(value.shape)
     if axis != -1:
@@ -125,7 +123,7 @@ def group_normalization(call: LayerCall) -> Value:
 
 @converts("Normalization")
 def normalization(call: LayerCall) -> Value:
-    """By the mean and variance of the data, which are options or were learned by `adapt`."""
+    """Normalisation by a stated mean and variance, or by those that `adapt` learned."""
     value, axis = call.input, call.option("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if isinstance(axis, list) and not axis:
@@ -135,9 +133,9 @@ def normalization(call: LayerCall) -> Value:
     invert = bool(call.option("invert", False))
     mean, variance = call.option("mean", None), call.option("variance", None)
     if mean is not None or variance is not None:
-        return call.emit(_fixed(call, mean, variance, invert), value)
+        return call.emit(_fixed(mean, variance, invert), value)
     if invert:
-        call.refuse("undoes a normalisation that it learned from data")
+        call.refuse("has invert=True with a mean and variance that `adapt` learned")
     channels = value.shape[-1] or 1
     weights = {
         "mean": call.weight("mean", trainable=False, transform=_each(channels)),
@@ -147,24 +145,31 @@ def normalization(call: LayerCall) -> Value:
     return call.emit(BatchNorm(epsilon=0, scale=False, center=False), value, weights=weights)
 
 
-def _each(channels: int) -> Callable[[np.ndarray], np.ndarray]:
+def _each(channels: int) -> Transform:
+    """Broadcast one number, or one per channel, to all channels."""
     return lambda array: np.broadcast_to(array.reshape(-1), (channels,))
 
 
-def _variance(channels: int) -> Callable[[np.ndarray], np.ndarray]:
+def _variance(channels: int) -> Transform:
+    """Broadcast the variance, with the lower bound that Keras applies."""
     return lambda array: np.maximum(_each(channels)(array), _LEAST_DEVIATION**2)
 
 
-def _fixed(call: LayerCall, mean: Any, variance: Any, invert: bool) -> Affine:
-    center, spread = np.asarray(mean, float).reshape(-1), np.asarray(variance, float).reshape(-1)
+def _fixed(mean: Json, variance: Json, invert: bool) -> Affine:
+    """The operation for a stated mean and variance."""
+    center, spread = _vector(mean), _vector(variance)
     deviation = np.maximum(np.sqrt(spread), _LEAST_DEVIATION)
     scale, offset = (deviation, center) if invert else (1 / deviation, -center / deviation)
     return Affine(scale=tuple(scale.tolist()), offset=tuple(offset.tolist()))
 
 
+def _vector(numbers: Json) -> np.ndarray:
+    return np.array(numbers, float).reshape(-1)
+
+
 @converts("LayerScale")
 def layer_scale(call: LayerCall) -> Value:
-    """A learned factor a channel (keras.applications' ConvNeXt)."""
+    """A learned factor for each channel, in the ConvNeXt of keras.applications."""
     call.ignore("init_values")
     value = call.as_in_keras(call.input)
     op = Scale(shape=(call.option("projection_dim"),))
@@ -173,20 +178,22 @@ def layer_scale(call: LayerCall) -> Value:
 
 @converts("SpectralNormalization")
 def spectral_normalization(call: LayerCall) -> Value:
-    """At inference, the layer inside with its kernel as it was last normalised."""
+    """The wrapped layer, with its kernel as training last normalised it."""
     call.ignore("power_iterations")
     document = call.option("layer")
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-        return call.refuse(f"wraps something unreadable: {str(document)[:60]!r}")
+        call.refuse(f"wraps a layer without a configuration: {str(document)[:60]!r}")
     layer = Layer(str(document.get("class_name")), call.layer.name, document["config"], ())
     converter = converter_of(layer)
     if converter is None:
-        return call.refuse(f"wraps a {layer.class_name}, which jaxviz does not know")
+        call.refuse(f"wraps a {layer.class_name}, which is not a layer that jaxviz knows")
     inner = call.inner(layer, "layer")
     result = converter(inner)
     if leftovers := inner.leftovers():
-        call.refuse(f"wraps a {layer.class_name} with unknown options {leftovers}")
-    # Keras counts the kernel that it normalises as its own as well.
+        call.refuse(
+            f"wraps a {layer.class_name} with options that jaxviz does not know: {leftovers}"
+        )
+    # Keras stores the normalised kernel as array 0 of this layer too.
     call.weight("vector_u", trainable=False, number=1)
     assert isinstance(result, Value)
     return result

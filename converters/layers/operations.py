@@ -1,17 +1,16 @@
-"""Functions that stand as layers in a graph: `x * 0.2`, `ops.mean(x, …)`, `x[:, 1:]`.
+"""Functions as layers of a graph: `x * 0.2`, `ops.mean(x, …)`, `x[:, 1:]`.
 
-Keras 3 writes them as operations of `keras.ops`; tf.keras as TFOpLambda, which
-`tensorflow_ops` translates to the same.
+Keras 3 writes them as operations of `keras.ops`, tf.keras as a TFOpLambda. `tensorflow_ops`
+converts the latter with the functions of this module.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from converters.document import Json, are_ints
 from converters.layers.activation import operation
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import Argument, LayerCall, Value, in_order
 from converters.layers.registry import converts
 from jaxviz.spec import (
     Activation,
@@ -55,15 +54,24 @@ def binary(call: LayerCall) -> Value:
     return combine(call, _BINARY[call.layer.class_name], *_operands(call))
 
 
-def _operands(call: LayerCall) -> tuple[Any, Any]:
+def _operands(call: LayerCall) -> tuple[Argument, Argument]:
     return call.argument(0, "x1"), call.argument(1, "x2")
 
 
-def combine(call: LayerCall, kind: str, first: Any, second: Any) -> Value:
-    """`first` and `second`, tensors or constants, put together."""
+def combine(call: LayerCall, kind: str, first: Argument, second: Argument) -> Value:
+    """Emit the arithmetic of two operands, of which at least one is a tensor.
+
+    Args:
+        call: The function's call.
+        kind: add, subtract, multiply, divide, maximum or minimum.
+        first: A tensor or a constant.
+        second: A tensor or a constant.
+    """
     if isinstance(first, Value) and isinstance(second, Value):
         if len(first.axes) != len(second.axes):
-            call.refuse(f"combines shapes {first.keras_shape} and {second.keras_shape}")
+            call.refuse(
+                f"combines shapes of different ranks: {first.keras_shape}, {second.keras_shape}"
+            )
         values = [first, second]
         if first.axes != second.axes:
             values = [call.as_in_keras(value) for value in values]
@@ -71,11 +79,11 @@ def combine(call: LayerCall, kind: str, first: Any, second: Any) -> Value:
     swapped = not isinstance(first, Value)
     value, number = (second, first) if swapped else (first, second)
     if not isinstance(value, Value):
-        return call.refuse("is called on no tensor")
+        call.refuse("is called on no tensor")
     value, numbers = _constant(call, value, number)
     if kind in ("maximum", "minimum"):
         if len(numbers) > 1:
-            call.refuse(f"takes the {kind} with several numbers")
+            call.refuse(f"takes the {kind} with {len(numbers)} numbers, expected one")
         bound = "minimum" if kind == "maximum" else "maximum"
         return call.emit(Math(function="clip", arguments={bound: float(numbers[0])}), value)  # type: ignore[dict-item]
     if kind == "divide" and swapped:
@@ -94,33 +102,39 @@ def _affine(scale: np.ndarray, offset: np.ndarray) -> Affine:
     return Affine(scale=tuple(scale.tolist()), offset=tuple(offset.tolist()))
 
 
-def _constant(call: LayerCall, value: Value, number: Any) -> tuple[Value, np.ndarray]:
-    """A constant as one number, or one a channel (then the tensor is as in Keras)."""
+def _constant(call: LayerCall, value: Value, number: Argument) -> tuple[Value, np.ndarray]:
+    """A constant as one number, or as one per channel of the tensor in Keras' layout."""
     if isinstance(number, dict):
-        number = number.get("config", {}).get("value", number.get("value"))
+        config = number.get("config")
+        stated = config if isinstance(config, dict) else {}
+        number = stated.get("value", number.get("value"))
     try:
-        numbers = np.asarray(number, float)
+        numbers = np.array(number, float)
     except (TypeError, ValueError):
-        return call.refuse(f"the constant {str(number)[:60]!r} is not a number")
+        call.refuse(f"has the constant {str(number)[:60]!r}, expected numbers")
     if numbers.size != max(numbers.shape, default=1) or (numbers.ndim and numbers.shape[-1] == 0):
-        call.refuse(f"a constant of shape {numbers.shape} is neither one number nor one a channel")
+        call.refuse(
+            f"has a constant of shape {numbers.shape}, expected one number or one per channel"
+        )
     if numbers.size == 1:
         return value, numbers.reshape(1)
     value = call.as_in_keras(value)
     if numbers.shape[-1] != value.shape[-1]:
-        call.refuse(f"a constant of shape {numbers.shape} does not fit {value.keras_shape}")
+        call.refuse(
+            f"has a constant of shape {numbers.shape}, which does not fit {value.keras_shape}"
+        )
     return value, numbers.reshape(-1)
 
 
 @converts(*(f"ops.{name}" for name in _MATH))
 def function(call: LayerCall) -> Value:
-    """A function of each number."""
+    """A function of each value."""
     return call.emit(Math(function=_MATH[call.layer.class_name]), call.input)  # type: ignore[arg-type]
 
 
 @converts("ops.Log2", "ops.Log10", "ops.Exp2")
 def other_base(call: LayerCall) -> Value:
-    """Logarithms and powers of another base than e."""
+    """Logarithms and powers of base 2 or 10."""
     value = call.input
     if call.layer.class_name == "Exp2":
         natural = call.emit(_affine(np.log([2.0]), np.zeros(1)), value, stage="natural")
@@ -132,49 +146,50 @@ def other_base(call: LayerCall) -> Value:
 
 @converts("ops.Round")
 def rounded(call: LayerCall) -> Value:
-    """To whole numbers, halves to even."""
+    """Each value rounded to a whole number, halves to even."""
     call.require("decimals", 0)
     return call.emit(Math(function="round"), call.input)
 
 
 @converts("ops.Negative")
 def negative(call: LayerCall) -> Value:
-    """−x."""
+    """Each value negated."""
     return call.emit(Affine(scale=(-1.0,), offset=(0.0,)), call.input)
 
 
 @converts("ops.Power")
 def power(call: LayerCall) -> Value:
-    """X to a constant power."""
+    """Each value raised to a constant power."""
     value, exponent = _operands(call)
     if not isinstance(value, Value) or isinstance(exponent, Value):
-        return call.refuse("raises to a power that is not a constant")
+        call.refuse("raises to a power that is not a constant")
     value, numbers = _constant(call, value, exponent)
     if len(numbers) > 1:
-        call.refuse("raises to several powers")
+        call.refuse(f"raises to {len(numbers)} powers, expected one")
     if numbers[0] == 2:
         return call.emit(Math(function="square"), value)
-    arguments: Any = {"exponent": float(numbers[0])}
-    return call.emit(Math(function="power", arguments=arguments), value)
+    op = Math(function="power", arguments={"exponent": float(numbers[0])})
+    return call.emit(op, value)
 
 
 @converts("ops.Clip")
 def clip(call: LayerCall) -> Value:
-    """Values held between two bounds."""
+    """Each value clipped to two bounds."""
     bounds = {
         "minimum": call.argument(1, "x_min", None), "maximum": call.argument(2, "x_max", None),
     }  # fmt: skip
-    arguments: Any = {name: bound for name, bound in bounds.items() if bound is not None}
-    return call.emit(Math(function="clip", arguments=arguments), call.inputs[0])
+    arguments = {name: bound for name, bound in bounds.items() if bound is not None}
+    op = Math(function="clip", arguments=arguments)  # type: ignore[arg-type]
+    return call.emit(op, call.inputs[0])
 
 
 @converts(*(f"ops.{name}" for name in _ACTIVATIONS))
 def activation(call: LayerCall) -> Value:
-    """A built-in activation without arguments."""
+    """An activation function without arguments."""
     return call.emit(operation(call, _ACTIVATIONS[call.layer.class_name], call.input), call.input)
 
 
-#: Activations with an argument, and what it is where it is not stated.
+#: Activations with one argument: (function, name of the argument, Keras' default).
 _WITH_ARGUMENT: dict[str, tuple[str, str, float]] = {
     "LeakyRelu": ("leaky_relu", "negative_slope", 0.2), "Elu": ("elu", "alpha", 1.0),
     "Celu": ("celu", "alpha", 1.0), "Gelu": ("gelu", "approximate", 1.0),
@@ -185,7 +200,7 @@ _WITH_ARGUMENT: dict[str, tuple[str, str, float]] = {
 
 @converts(*(f"ops.{name}" for name in _WITH_ARGUMENT))
 def activation_with_argument(call: LayerCall) -> Value:
-    """A built-in activation with one argument."""
+    """An activation function with one argument."""
     function, option, default = _WITH_ARGUMENT[call.layer.class_name]
     arguments = {option: float(call.argument(1, option, default))}
     return call.emit(Activation(function=function, arguments=arguments), call.inputs[0])  # type: ignore[arg-type]
@@ -193,7 +208,7 @@ def activation_with_argument(call: LayerCall) -> Value:
 
 @converts("ops.Threshold")
 def threshold(call: LayerCall) -> Value:
-    """Values above a threshold as they are, another value for the rest."""
+    """Values above a threshold; another value in place of the rest."""
     names = ("threshold", "default_value")
     arguments = {name: float(call.argument(i, name)) for i, name in enumerate(names, start=1)}
     return call.emit(Activation(function="threshold", arguments=arguments), call.inputs[0])
@@ -206,7 +221,7 @@ _ALONG_AXIS = {
 
 @converts(*(f"ops.{name}" for name in _ALONG_AXIS))
 def activation_along_axis(call: LayerCall) -> Value:
-    """Shares along one axis, or one half of it gated by the other."""
+    """An activation function along one axis: softmax, sparsemax, GLU."""
     value = call.inputs[0]
     function = _ALONG_AXIS[call.layer.class_name]
     axis = float(value.axis(call.argument(1, "axis", -1)))
@@ -215,7 +230,7 @@ def activation_along_axis(call: LayerCall) -> Value:
 
 @converts("ops.Normalize")
 def normalize(call: LayerCall) -> Value:
-    """To length 1 along an axis."""
+    """Scaling to length 1 along an axis."""
     call.require("order", 2)
     value = call.input
     epsilon = call.option("epsilon", None)
@@ -225,7 +240,7 @@ def normalize(call: LayerCall) -> Value:
 
 @converts(*(f"ops.{name}" for name in _REDUCTIONS))
 def reduction(call: LayerCall) -> Value:
-    """One number for everything along some axes."""
+    """A mean, sum, extremum or spread along some axes."""
     return reduce(
         call, _REDUCTIONS[call.layer.class_name], call.argument(1, "axis", None),
         call.argument(2, "keepdims", False),
@@ -234,25 +249,34 @@ def reduction(call: LayerCall) -> Value:
 
 @converts("ops.Norm")
 def norm(call: LayerCall) -> Value:
-    """The length along some axes."""
+    """The Euclidean length along some axes."""
     call.require("ord", None, 2)
     square = call.emit(Math(function="square"), call.input, stage="square")
     axis, keepdims = call.option("axis", None), call.option("keepdims", False)
     if isinstance(axis, list) and len(axis) > 1 and call.option("ord", None) is not None:
-        call.refuse(f"takes the matrix norm over axes {axis}")
+        call.refuse(f"takes a matrix norm over axes {axis}")
     total = reduce(call, "sum", axis, keepdims, square, stage="sum")
     return call.emit(Math(function="sqrt"), total)
 
 
 def reduce(
-    call: LayerCall, kind: str, axis: Any, keepdims: Any, value: Value | None = None,
+    call: LayerCall, kind: str, axis: Json, keepdims: object, value: Value | None = None,
     stage: str = "",
 ) -> Value:  # fmt: skip
-    """Emit a reduction of a value, by default the first input, over Keras' axes."""
+    """Emit a reduction over some axes.
+
+    Args:
+        call: The function's call.
+        kind: Kind of a `Reduce`: mean, sum, max, ….
+        axis: Keras' axis, or a list of axes.
+        keepdims: Whether reduced axes stay, with size 1.
+        value: The tensor; by default the first input.
+        stage: See `LayerCall.emit`.
+    """
     value = call.inputs[0] if value is None else value
     listed = axis if isinstance(axis, list) else [axis]
-    if not listed or any(type(a) is not int for a in listed) or 0 in listed:
-        call.refuse(f"axis={axis!r} takes the images of a batch together")
+    if not listed or not are_ints(listed) or 0 in listed:
+        call.refuse(f"axis={axis!r} includes the batch")
     if not keepdims:
         value = call.as_in_keras(value)
     op = Reduce(kind=kind, axes=tuple(value.axis(a) for a in listed), keepdims=bool(keepdims))  # type: ignore[arg-type]
@@ -269,15 +293,17 @@ def einsum(call: LayerCall) -> Value:
 
 @converts("ops.Matmul")
 def matmul(call: LayerCall) -> Value:
-    """A matrix product of the last two axes."""
+    """A matrix product over the last two axes."""
     first, second = (call.as_in_keras(value) for value in call.inputs)
     if len(first.shape) != len(second.shape) or len(first.shape) < 2:
-        call.refuse(f"multiplies shapes {first.keras_shape} and {second.keras_shape}")
+        call.refuse(
+            f"multiplies shapes {first.keras_shape} and {second.keras_shape}, expected equal ranks"
+        )
     batch = "ABCDEFGH"[: len(first.shape) - 1]
     return call.emit(Einsum(equation=f"{batch}ij,{batch}jk->{batch}ik"), first, second)
 
 
 @converts("ops.Identity", "ops.StopGradient")
 def identity(call: LayerCall) -> Value:
-    """Nothing."""
+    """The input unchanged."""
     return call.emit(Identity(), call.input)

@@ -18,8 +18,8 @@ from jaxviz.spec import Identity
     "Equalization", "Solarization",
 )  # fmt: skip
 def training_only(call: LayerCall) -> Value:
-    """Active in training alone."""
+    """Active only in training; the identity at inference."""
     call.ignore(*call.layer.config)
-    if not call.keras2:  # at inference Keras 3 overrides what a call says; Keras 2 obeys it
+    if not call.keras2:  # at inference Keras 3 ignores this argument; Keras 2 obeys it
         call.ignore("training")
     return call.emit(Identity(), call.input)

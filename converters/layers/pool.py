@@ -9,7 +9,7 @@ from jaxviz.spec import GlobalPool, Pool
 
 @converts("ops.MaxPool", "ops.AveragePool")
 def pooling_function(call: LayerCall) -> Value:
-    """The same as a function: `ops.max_pool(x, 2)`."""
+    """Pooling as a function: `ops.max_pool(x, 2)`."""
     return _pooling(call, len(call.input.shape) - 1)
 
 
@@ -18,7 +18,7 @@ def pooling_function(call: LayerCall) -> Value:
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
 )  # fmt: skip
 def pooling(call: LayerCall) -> Value:
-    """Maximum or average over a window; by default windows do not overlap."""
+    """Maximum or average over windows; by default they do not overlap."""
     return _pooling(call, call.numbered())
 
 
@@ -27,7 +27,7 @@ def _pooling(call: LayerCall, rank: int) -> Value:
     window = call.sizes("pool_size", rank, 2)
     padding = call.option("padding", "valid")
     if padding not in ("valid", "same"):
-        call.refuse(f"padding={padding!r} does not exist")
+        call.refuse(f"has the unknown padding={padding!r}")
     if call.option("strides", None) is None:
         strides = window
     else:
@@ -42,7 +42,7 @@ def _pooling(call: LayerCall, rank: int) -> Value:
     "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
 )  # fmt: skip
 def global_pooling(call: LayerCall) -> Value:
-    """Maximum or average over the whole map."""
+    """Maximum or average over all positions."""
     image = call.image(call.numbered())
     keepdims = bool(call.option("keepdims", False))
     op = GlobalPool(kind=_kind(call, "GlobalMax"), keepdims=keepdims)
@@ -54,12 +54,12 @@ def global_pooling(call: LayerCall) -> Value:
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
 )  # fmt: skip
 def adaptive_pooling(call: LayerCall) -> Value:
-    """Pooling to a fixed size, where windows of one size give it."""
+    """Pooling to a fixed output size, if windows of one size give it."""
     rank = call.numbered()
     image = call.image(rank)
     wanted = call.sizes("output_size", rank)
     if any(n is None or n % m for n, m in zip(image.shape, wanted, strict=False)):
-        call.refuse(f"makes {wanted} of {image.shape[:-1]}, which takes windows of several sizes")
+        call.refuse(f"pools {image.shape[:-1]} to {wanted}, which needs windows of several sizes")
     window = tuple((n or m) // m for n, m in zip(image.shape, wanted, strict=False))
     kind = _kind(call, "AdaptiveMax")
     return call.emit(Pool(kind=kind, window=window, strides=window, padding="valid"), image)

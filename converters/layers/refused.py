@@ -1,6 +1,6 @@
-"""Layers that cannot be converted, and why: what a user reads who has one.
+"""Layers that cannot be converted, each with the reason that the user reads.
 
-A class that is not here either, and has no converter, is one that nobody has thought of.
+A class of Keras has a converter or stands here; `tests/converters/test_coverage.py` checks it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from converters.layers.registry import refuses
 
 refuses("holds Python code, which a spec cannot store", "Lambda")
-refuses("masks what follows, which a spec has no way to say", "Masking")
+refuses("masks later layers, which a spec cannot express", "Masking")
 refuses(
-    "is recurrent: a spec computes each image by itself, in one pass",
+    "is recurrent, but a spec computes each image in one pass",
     "RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
     "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "CuDNNLSTM", "CuDNNGRU",
 )  # fmt: skip
 refuses(
-    "works on whole numbers or text, not on images that an ascent could change",
+    "reads whole numbers or text, which have no gradient",
     "Embedding", "ReversibleEmbedding", "Discretization", "CategoryEncoding", "Hashing",
     "HashedCrossing", "IntegerLookup", "StringLookup", "TextVectorization", "MaxNumBoundingBoxes",
 )  # fmt: skip
@@ -23,16 +23,19 @@ refuses(
     "runs code or a graph of another framework",
     "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer",
 )  # fmt: skip
-refuses("shares keys among heads", "GroupedQueryAttention")
-refuses("has a kernel for every position", "LocallyConnected1D", "LocallyConnected2D")
-refuses("makes spectra of sound", "MelSpectrogram", "STFTSpectrogram")
+refuses("shares keys among heads, which a spec cannot express", "GroupedQueryAttention")
 refuses(
-    "changes an image by its own histogram", "AutoContrast",
+    "has a kernel for every position, which a spec cannot express",
+    "LocallyConnected1D", "LocallyConnected2D",
+)  # fmt: skip
+refuses("computes spectra of sound, not of images", "MelSpectrogram", "STFTSpectrogram")
+refuses(
+    "depends on the histogram of the image, which a spec cannot express", "AutoContrast",
     "ContrastLimitedAdaptiveHistogramEqualization",
 )  # fmt: skip
-refuses("is a list of layers that a graph does not show", "Pipeline")
+refuses("holds layers that the model's graph does not show", "Pipeline")
 refuses(
-    "gives truth values or positions, which have no gradient",
+    "returns truth values or positions, which have no gradient",
     *(
         f"ops.{name}"
         for name in (
@@ -44,9 +47,7 @@ refuses(
         )
     ),
 )  # fmt: skip
-refuses(
-    "does not say in the file to which type it casts", "ops.Cast", "ops.SaturateCast", "ops.View"
-)
+refuses("casts to a type that the file does not state", "ops.Cast", "ops.SaturateCast", "ops.View")
 refuses(
     "runs a function, which a spec cannot store",
     *(

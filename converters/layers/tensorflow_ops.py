@@ -1,17 +1,17 @@
 """TensorFlow functions in a tf.keras graph: TFOpLambda, SlicingOpLambda, TensorFlowOpLayer.
 
-They are what `x * 0.2` or `tf.concat(…)` became in files of TensorFlow 2, and are
-converted by the same functions as Keras 3's own operations.
+TensorFlow 2 writes `x * 0.2` or `tf.concat(…)` as such layers. The functions that convert
+Keras 3's own operations convert them too.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
+from converters.document import Json
 from converters.layers.activation import operation
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import Argument, LayerCall, Value, in_order
 from converters.layers.elementwise import aligned
 from converters.layers.operations import combine, reduce
 from converters.layers.rearranging import indexed, padded, parts, permuted, reshaped, stacked
@@ -53,7 +53,7 @@ _REDUCTIONS = {
     "reduce_sum": "sum", "math.reduce_max": "max", "reduce_max": "max", "math.reduce_min": "min",
     "math.reduce_variance": "variance", "math.reduce_std": "deviation",
 }  # fmt: skip
-#: What TensorFlow 2.0 to 2.3 wrote: the graph's own operations.
+#: The graph operations that TensorFlow 2.0 to 2.3 wrote, and the functions that equal them.
 _NODE_OPS = {
     "Add": "math.add", "AddV2": "math.add", "Sub": "math.subtract", "Mul": "math.multiply",
     "RealDiv": "math.truediv", "Maximum": "math.maximum", "Minimum": "math.minimum",
@@ -64,12 +64,12 @@ _NODE_OPS = {
 
 @converts("TFOpLambda")
 def tensorflow_function(call: LayerCall) -> Value | list[Value]:
-    """A TensorFlow function, by its name."""
+    """A TensorFlow function in the graph of a tf.keras model."""
     call.ignore("name")
     name = str(call.option("function"))
     converter = _FUNCTIONS.get(name)
     if converter is None:
-        return call.refuse(f"is the TensorFlow function {name[:60]!r}, which jaxviz does not know")
+        call.refuse(f"is the TensorFlow function {name[:60]!r}, which jaxviz does not know")
     return converter(call)
 
 
@@ -83,8 +83,8 @@ def slicing(call: LayerCall) -> Value:
     return indexed(call, entries)
 
 
-def _slice(entry: Any) -> Any:
-    """An entry as Keras 3 writes it."""
+def _slice(entry: Json) -> Json:
+    """An entry of an index, as Keras 3 writes it."""
     if entry == "Ellipsis" or (isinstance(entry, dict) and "start" not in entry):
         return {"class_name": "__ellipsis__", "config": {}}
     return {"class_name": "__slice__", "config": entry} if isinstance(entry, dict) else entry
@@ -92,15 +92,15 @@ def _slice(entry: Any) -> Any:
 
 @converts("TensorFlowOpLayer")
 def graph_operation(call: LayerCall) -> Value | list[Value]:
-    """An operation of TensorFlow's graph, with its constants by place."""
+    """An operation of TensorFlow's graph, in files of TensorFlow 2.0 to 2.3."""
     node, constants = call.option("node_def"), call.option("constants", {})
     if isinstance(node, str):
         node = json.loads(node)
     found = str(node.get("op") if isinstance(node, dict) else node)
     name = _NODE_OPS.get(found)
     if name is None or not isinstance(constants, dict):
-        return call.refuse(f"is the TensorFlow operation {found[:60]!r}")
-    arguments: list[Any] = list(call.inputs)
+        call.refuse(f"is the TensorFlow operation {found[:60]!r}, which jaxviz does not know")
+    arguments: list[Argument] = list(call.inputs)
     for place, constant in sorted(constants.items()):
         arguments.insert(int(place), constant)
     call.args, call.arguments = tuple(arguments), {}
@@ -120,7 +120,7 @@ def _node_op(call: LayerCall) -> str:
 
 
 def _function(call: LayerCall) -> str:
-    """The function's name, whichever of the two ways it was written."""
+    """The function's name, in either way of writing."""
     name = call.layer.config.get("function")
     return str(name) if name is not None else _NODE_OPS[_node_op(call)]
 
@@ -146,7 +146,7 @@ def _negative(call: LayerCall) -> Value:
 def _power(call: LayerCall) -> Value:
     exponent = call.argument(1, "y")
     if isinstance(exponent, bool) or not isinstance(exponent, int | float):
-        return call.refuse("raises to a power that is not a constant")
+        call.refuse("raises to a power that is not a constant")
     if exponent == 2:
         return call.emit(Math(function="square"), call.inputs[0])
     return call.emit(Math(function="power", arguments={"exponent": exponent}), call.inputs[0])
@@ -154,8 +154,8 @@ def _power(call: LayerCall) -> Value:
 
 def _clip(call: LayerCall) -> Value:
     bounds = (call.argument(1, "clip_value_min"), call.argument(2, "clip_value_max"))
-    arguments: Any = {"minimum": bounds[0], "maximum": bounds[1]}
-    return call.emit(Math(function="clip", arguments=arguments), call.inputs[0])
+    op = Math(function="clip", arguments={"minimum": bounds[0], "maximum": bounds[1]})
+    return call.emit(op, call.inputs[0])
 
 
 def _softmax(call: LayerCall) -> Value:
@@ -178,7 +178,7 @@ def _expand(call: LayerCall) -> Value:
     value = call.as_in_keras(call.inputs[0])
     rank, axis = len(value.shape) + 2, call.argument(1, "axis")
     if type(axis) is not int or not axis % rank:
-        return call.refuse(f"axis={axis!r} comes before the batch")
+        call.refuse(f"axis={axis!r} is not an axis after the batch")
     return call.emit(Expand(axis=axis % rank - rank), value, axes=in_order(rank - 1))
 
 
@@ -187,7 +187,7 @@ def _squeeze(call: LayerCall) -> Value:
     value, axis = call.as_in_keras(call.inputs[0]), call.argument(1, "axis", None)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int:
-        return call.refuse(f"axis={axis!r} is not one axis")
+        call.refuse(f"axis={axis!r} is not one axis")
     return call.emit(Squeeze(axis=value.axis(axis)), value)
 
 
@@ -195,7 +195,7 @@ def _pad(call: LayerCall) -> Value:
     call.ignore("name")
     mode, filler = call.argument(2, "mode", "CONSTANT"), call.argument(3, "constant_values", 0)
     if mode != "CONSTANT" or filler not in (0, 0.0):
-        return call.refuse(f"pads with mode={mode!r}, constant_values={filler!r}")
+        call.refuse(f"pads with mode={mode!r}, constant_values={filler!r}")
     return padded(call, call.argument(1, "paddings"))
 
 
@@ -203,8 +203,8 @@ def _normalize(call: LayerCall) -> Value:
     value, axis = call.inputs[0], call.argument(1, "axis", None)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int:
-        return call.refuse(f"axis={axis!r} is not one axis")
-    # TensorFlow's epsilon is of the square.
+        call.refuse(f"axis={axis!r} is not one axis")
+    # TensorFlow adds epsilon to the squared length.
     epsilon = call.argument(2, "epsilon", 1e-12)
     return call.emit(UnitNorm(axes=(value.axis(axis),), epsilon=float(epsilon) ** 0.5), value)
 
@@ -212,7 +212,7 @@ def _normalize(call: LayerCall) -> Value:
 def _resize(call: LayerCall) -> Value:
     call.ignore("name")
     if call.argument(3, "preserve_aspect_ratio", False):
-        call.refuse("keeps the aspect ratio")
+        call.refuse("resizes with preserve_aspect_ratio=True")
     size, method = call.argument(1, "size"), call.argument(2, "method", "bilinear")
     antialias = bool(call.argument(4, "antialias", False))
     op = Resize(size=tuple(size), interpolation=method, antialias=antialias)
@@ -222,10 +222,12 @@ def _resize(call: LayerCall) -> Value:
 def _matmul(call: LayerCall) -> Value:
     first, second = call.argument(0, "a"), call.argument(1, "b")
     if not isinstance(first, Value) or not isinstance(second, Value):
-        return call.refuse("multiplies by a constant")
+        call.refuse("multiplies by a constant")
     first, second = call.as_in_keras(first), call.as_in_keras(second)
     if len(first.shape) != len(second.shape) or len(first.shape) < 2:
-        return call.refuse(f"multiplies shapes {first.keras_shape} and {second.keras_shape}")
+        call.refuse(
+            f"multiplies shapes {first.keras_shape} and {second.keras_shape}, expected equal ranks"
+        )
     batch = "ABCDEFGH"[: len(first.shape) - 1]
     left = "ji" if call.argument(2, "transpose_a", False) else "ij"
     right = "kj" if call.argument(3, "transpose_b", False) else "jk"
@@ -236,7 +238,7 @@ def _matmul(call: LayerCall) -> Value:
 def _cast(call: LayerCall) -> Value:
     kind = str(call.argument(1, "dtype"))
     if "float" not in kind:
-        return call.refuse(f"casts to {kind}")
+        call.refuse(f"casts to {kind}, expected a float type")
     return call.emit(Identity(), call.inputs[0])
 
 
@@ -245,10 +247,10 @@ def _identity(call: LayerCall) -> Value:
 
 
 def _depth_and_space(call: LayerCall) -> Value:
-    """Blocks of channels as blocks of pixels, or back."""
+    """Blocks of channels laid out as blocks of pixels, or back."""
     value, block = call.as_in_keras(call.inputs[0]), call.argument(1, "block_size")
     if call.argument(2, "data_format", "NHWC") != "NHWC" or len(value.shape) != 3:
-        return call.refuse("works on another layout than NHWC")
+        call.refuse("has another layout than NHWC")
     convert = depth_to_space if "depth_to_space" in _function(call) else space_to_depth
     return convert(call, value, block)
 

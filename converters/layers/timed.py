@@ -1,18 +1,15 @@
-"""Operations computed at every step of a sequence: what TimeDistributed makes of them.
+"""Operations at every step of a sequence, for TimeDistributed.
 
-A spec computes each image of a batch by itself, and the steps stand on the first axis after
-the batch. So an operation gets one more axis that it leaves alone: a convolution over h × w
-becomes one over steps × h × w with a window of one step.
+The steps are the first axis after the batch. An operation gets that axis and leaves it alone:
+a convolution over h × w becomes one over steps × h × w, with a window of one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-import numpy as np
-
-from converters.layers.call import Unsupported
+from converters.layers.call import Transform, Unsupported
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -47,13 +44,15 @@ from jaxviz.spec import (
     Upsample,
 )
 
-#: These count axes from the last, or work on each number by itself.
+#: Operations that count axes from the last, or work on each value alone.
 _UNCHANGED = (
     Activation, Affine, BatchNorm, Concatenate, Dense, Expand, Identity, LayerNorm, Math, Merge,
     Reduce, Scale, Squeeze, UnitNorm,
 )  # fmt: skip
-#: Operations whose options have an entry for each spatial axis, and that of the steps.
-_BY_AXIS: dict[type[Op], dict[str, Any]] = {
+#: The entry of one axis in an option.
+_Entry: TypeAlias = int | tuple[int | None, ...]
+#: Operations whose options have an entry for each spatial axis, with the entry of the steps.
+_BY_AXIS: dict[type[Op], dict[str, _Entry]] = {
     Conv: {"window": 1, "strides": 1, "dilation": 1, "padding": (0, 0)},
     DepthwiseConv: {"window": 1, "strides": 1, "dilation": 1, "padding": (0, 0)},
     ConvTranspose: {"window": 1, "strides": 1, "dilation": 1, "crop": (0, 0)},
@@ -63,23 +62,23 @@ _BY_AXIS: dict[type[Op], dict[str, Any]] = {
     Upsample: {"factors": 1},
     Slice: {"bounds": (None, None, 1)},
 }
-#: Weights with an axis for each of the input's, by operation.
+#: The weight of each operation that has an axis for each axis of the input.
 _WIDENED = {Conv: "kernel", DepthwiseConv: "kernel", ConvTranspose: "kernel", PRelu: "alpha"}
-#: JAX's convolutions and pools go up to three spatial axes here.
+#: Most spatial axes of a convolution or a pool in a spec.
 _MOST_AXES = 3
 
 
 def over_time(op: Op, steps: int | None, shapes: Sequence[Shape], result: Shape) -> Op:
-    """The same operation at every step.
+    """The operation that computes another operation at every step.
 
     Args:
-        op: What is done at one step.
-        steps: How many there are, where that is known.
-        shapes: Of its inputs at one step.
-        result: Of what it gives at one step.
+        op: The operation at one step.
+        steps: Number of steps; None if unknown.
+        shapes: Shapes of the inputs at one step.
+        result: Shape of the result at one step.
 
     Raises:
-        Unsupported: If no operation of the spec does that.
+        Unsupported: If the spec has no such operation.
 
     Example:
         >>> over_time(Crop(amounts=((1, 2),)), 5, [(9, 3)], (6, 3)).amounts
@@ -98,9 +97,10 @@ def over_time(op: Op, steps: int | None, shapes: Sequence[Shape], result: Shape)
     if isinstance(op, Flatten | Reshape):
         return Reshape(shape=(steps if steps is not None else -1, *result))  # type: ignore[arg-type]
     if isinstance(op, GlobalPool):
-        kind: Any = "max" if op.kind == "max" else "mean"
         spatial = tuple(range(-len(shapes[0]), -1))
-        return Reduce(kind=kind, axes=spatial, keepdims=op.keepdims)
+        return Reduce(
+            kind="max" if op.kind == "max" else "mean", axes=spatial, keepdims=op.keepdims
+        )
     if isinstance(op, EinsumDense):
         return EinsumDense(
             equation=_with_steps(op.equation, (0, 2)), kernel=op.kernel, bias=op.bias
@@ -110,23 +110,31 @@ def over_time(op: Op, steps: int | None, shapes: Sequence[Shape], result: Shape)
     raise Unsupported(f"cannot compute {op.op!r} at every step")  # type: ignore[attr-defined]
 
 
-def widened(op: Op, role: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What is to be done to a weight of an operation that is computed at every step."""
+def widened(op: Op, role: str) -> Transform | None:
+    """The change of a weight whose operation is computed at every step; None for no change.
+
+    Args:
+        op: The operation at one step.
+        role: Role of the weight in the operation.
+    """
     return (lambda array: array[None]) if _WIDENED.get(type(op)) == role else None
 
 
-def _with_one_more_axis(op: Op, added: dict[str, Any]) -> Op:
+def _with_one_more_axis(op: Op, added: Mapping[str, _Entry]) -> Op:
+    """The operation with one more entry in its options."""
     options = op.model_dump()
     for name, entry in added.items():
         if not isinstance(options[name], str):
             options[name] = (entry, *options[name])
     if len(options.get("window", ())) > _MOST_AXES:
-        raise Unsupported(f"slides over {len(options['window'])} axes with that of the steps")
+        raise Unsupported(
+            f"slides over {len(options['window'])} axes with the steps; a spec allows {_MOST_AXES}"
+        )
     return type(op)(**options)
 
 
 def _with_steps(equation: str, places: Sequence[int]) -> str:
-    """An equation with a new axis after the batch in some of its operands and its result."""
+    """An equation with an axis for the steps after the batch, in the terms at these places."""
     operands, result = equation.split("->")
     terms = [*operands.split(","), result]
     label = next(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

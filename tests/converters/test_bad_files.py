@@ -355,4 +355,4 @@ def test_names_are_shown_without_what_a_terminal_obeys(keras: Any, tmp_path: Pat
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "\x1b" not in ended.stderr
-    assert "Masking: masks what follows" in ended.stderr
+    assert "Masking: masks later layers" in ended.stderr

@@ -143,7 +143,7 @@ def test_all_unsupported_layers_are_named_at_once_and_how_far_it_can_go(keras: A
     assert str(caught.value).splitlines() == [
         "cannot convert 'net': 2 of 4 layers unsupported",
         "  code  Lambda: holds Python code, which a spec cannot store",
-        "  mask  Masking: masks what follows, which a spec has no way to say",
+        "  mask  Masking: masks later layers, which a spec cannot express",
         "Everything up to 'fine' converts: --until fine",
     ]
 
