@@ -10,17 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from converters.graph import Graph
 from converters.layers import LayerCall, Slot, UnknownInput, Unsupported, Value, converter_of
-from converters.layers.call import (
-    LARGEST_AXIS,
-    Argument,
-    Transform,
-    after,
-    channels_first,
-    in_order,
-    tensors,
-)
+from converters.layers.call import Transform, after
 from converters.layers.timed import over_time, widened
+from converters.layers.value import LARGEST_AXIS, Argument, channels_first, in_order, tensors
 from converters.network import Argument as Unresolved
 from converters.network import Layer, Network, Ref
 from jaxviz.errors import ConversionError, JaxvizError, LayerError, ModelFileError, nearest
@@ -64,15 +58,15 @@ def lower(network: Network, source: Source, until: str | None = None) -> Lowered
     inputs = state.model_inputs()
     outputs = state.network(network, "", inputs)
     title = source.file or network.name
-    poisoned = {name for name, value in state.values.items() if value.known is None}
+    poisoned = {name for name, value in state.graph.values.items() if value.known is None}
     wanted = [value.name for value in outputs]
     if until is not None:
-        if until not in state.values:
+        if until not in state.graph.values:
             raise LayerError(
-                f"model {title!r} has no layer {until!r}", hint=nearest(until, state.values)
+                f"model {title!r} has no layer {until!r}", hint=nearest(until, state.graph.values)
             )
         wanted = [until]
-    kept = _upstream(state.nodes, wanted)
+    kept = _upstream(state.graph.nodes, wanted)
     if state.problems and (poisoned & {*wanted, *(n.name for n in kept)}):
         raise _report(title, state)
     used = {name for node in kept for name in node.inputs} | set(wanted)
@@ -87,7 +81,7 @@ def lower(network: Network, source: Source, until: str | None = None) -> Lowered
         )
     except ValidationError as error:
         raise ModelFileError(f"{title!r} contradicts itself: {_first(error)}") from None
-    axes = {name: value.axes for name, value in state.values.items()}
+    axes = {name: value.axes for name, value in state.graph.values.items()}
     return Lowered(spec, state.slots, state.keys, axes)
 
 
@@ -108,14 +102,12 @@ class _Problem:
 
 @dataclass
 class _Lowering:
-    """The graph under construction.
+    """A network that is being lowered.
 
     Attributes:
         top: The whole network.
         keras2: Whether Keras 1 or 2 wrote the file.
-        nodes: The nodes so far.
-        values: Results of nodes and inputs, by name.
-        taken: Every name in use.
+        graph: The nodes so far.
         slots: See `Lowered`.
         keys: See `Lowered`.
         problems: The layers that could not be converted.
@@ -124,9 +116,7 @@ class _Lowering:
 
     top: Network
     keras2: bool
-    nodes: list[Node] = field(default_factory=list)
-    values: dict[str, Value] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
+    graph: Graph = field(default_factory=Graph)
     slots: dict[str, Sequence[Slot]] = field(default_factory=dict)
     keys: dict[Layer, str] = field(default_factory=dict)
     problems: list[_Problem] = field(default_factory=list)
@@ -144,10 +134,7 @@ class _Lowering:
             first = _data_format(self.top) == "channels_first" and len(shape) > 1
             axes = channels_first(len(shape)) if first else in_order(len(shape))
             spec_shape = tuple(shape[axes.index(j)] for j in range(len(shape)))
-            name = self._free(ref.layer)
-            self.taken.add(name)
-            values.append(Value(name, spec_shape, axes))
-            self.values[name] = values[-1]
+            values.append(self.graph.add(Value(self.graph.free(ref.layer), spec_shape, axes)))
         return values
 
     def network(self, network: Network, prefix: str, inputs: Sequence[Value]) -> list[Value]:
@@ -195,26 +182,26 @@ class _Lowering:
         if layer.network is not None:
             if kwargs.get("training") and self.keras2:
                 self._problem(name, layer, "is called with training=True")
-                return [self._poison(self._free(name))]
+                return [self.graph.poison(self.graph.free(name))]
             inner = list(tensors([args, kwargs]))
             if layer.class_name == "TimeDistributed":
                 return [self._at_every_step(layer, name, inner)]
             outputs = self.network(layer.network, f"{name}/", inner)
             if len(outputs) == 1:
-                return [self._nested_output(outputs[0], name, layer)]
+                return [self.graph.alias(outputs[0], name)]
             return outputs
         return self._convert(layer, name, prefix + layer.name, args, kwargs)
 
     def _at_every_step(self, layer: Layer, name: str, inputs: Sequence[Value]) -> Value:
         """Lower the model in a TimeDistributed for one step, then widen it to all steps."""
         assert layer.network is not None
-        start, problems = len(self.nodes), len(self.problems)
+        start, problems = len(self.graph.nodes), len(self.problems)
         steps: set[int | None] = set()
         inside = []
         for value in inputs:
             if value.known is not None and value.axes != in_order(len(value.known)):
                 self._problem(name, layer, "has its steps on another axis than the first")
-                return self._poison(self._free(name))
+                return self.graph.poison(self.graph.free(name))
             steps |= {value.known[0]} if value.known else set()
             step = None if value.known is None else value.known[1:]
             inside.append(Value(value.name, step, in_order(len(value.axes) - 1)))
@@ -226,24 +213,26 @@ class _Lowering:
         except Unsupported as error:
             if len(self.problems) == problems:
                 self._problem(name, layer, str(error))
-            del self.nodes[start:]
-            return self._poison(self._free(name))
-        result = self.values[outputs[0].name] if outputs[0].known is not None else outputs[0]
-        return self._nested_output(result, name, layer)
+            del self.graph.nodes[start:]
+            return self.graph.poison(self.graph.free(name))
+        result = outputs[0]
+        if result.known is not None:
+            result = self.graph.values[result.name]
+        return self.graph.alias(result, name)
 
     def _widen(self, start: int, steps: int | None, step_values: dict[str, Value]) -> None:
         """Widen every node from `start` on from one step to all steps."""
-        at_one_step = self.values | step_values
-        for i, node in enumerate(self.nodes[start:], start=start):
+        at_one_step = self.graph.values | step_values
+        for i, node in enumerate(self.graph.nodes[start:], start=start):
             shapes = [at_one_step[source].shape for source in node.inputs]
             value = at_one_step[node.name]
             timed = over_time(node.op, steps, shapes, value.shape)
             for role, slot in node.weights.items():
                 if (change := widened(node.op, role)) is not None:
                     self._change(node.layer, slot, change)
-            self.nodes[i] = node.model_copy(update={"op": timed})
+            self.graph.nodes[i] = node.model_copy(update={"op": timed})
             axes = (0, *(axis + 1 for axis in value.axes))
-            self.values[node.name] = Value(node.name, (steps, *value.shape), axes)
+            self.graph.values[node.name] = Value(node.name, (steps, *value.shape), axes)
 
     def _change(self, key: str, name: str, change: Transform) -> None:
         """Add a change of one array to its slot."""
@@ -251,16 +240,6 @@ class _Lowering:
             replace(slot, transform=after(slot.transform, change)) if slot.name == name else slot
             for slot in self.slots[key]
         ]
-
-    def _nested_output(self, value: Value, name: str, layer: Layer) -> Value:
-        """Give the output of a nested model the model's own name too."""
-        if value.known is None:
-            return value
-        base = self._free(name)
-        self.taken.add(base)
-        self.nodes.append(Node(name=base, op=Identity(), inputs=(value.name,), layer=base))
-        self.values[base] = Value(base, value.known, value.axes)
-        return self.values[base]
 
     def _convert(
         self,
@@ -270,57 +249,49 @@ class _Lowering:
         args: tuple[Argument, ...],
         kwargs: Mapping[str, Argument],
     ) -> list[Value]:
-        base = self._free(name)
+        base = self.graph.free(name)
         key = self.keys.setdefault(layer, path if path not in self.slots else base)
-        call = LayerCall(layer, args, kwargs, base, key, self.keras2, set(self.taken))
+        call = LayerCall(
+            layer=layer, args=args, arguments=kwargs, keras2=self.keras2,
+            base=base, key=key, taken=set(self.graph.taken),
+        )  # fmt: skip
+        self.attempted += 1
         try:
-            outputs = self._attempt(call)
+            outputs = _attempt(call)
         except UnknownInput:
-            return [self._poison(base)]
+            return [self.graph.poison(base)]
         except JaxvizError as error:
             self._problem(name, layer, str(error).splitlines()[0])
-            return [self._poison(base)]
+            return [self.graph.poison(base)]
         self.slots.setdefault(key, list(call.slots.values()))
         if any(value.known is None for value in tensors([args, kwargs])):
-            return [self._poison(base)]
+            return [self.graph.poison(base)]
         if len(outputs) == 1 and outputs[0].name != base:  # the layer returns its input
             outputs = [call.emit(Identity(), outputs[0])]
-        self.nodes += call.nodes
-        self.taken |= call.taken
-        self.values |= call.values
+        self.graph.extend(call)
         return outputs
-
-    def _attempt(self, call: LayerCall) -> list[Value]:
-        self.attempted += 1
-        converter = converter_of(call.layer)
-        if converter is None:
-            origin = f"comes from {call.layer.package[:60]!r} and " if call.layer.package else ""
-            raise Unsupported(f"{origin}is not a layer that jaxviz knows")
-        try:
-            _check_dtype(call)
-            result = converter(call)
-        except ValidationError as error:
-            raise Unsupported(f"has an invalid configuration: {_first(error)}") from None
-        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-            raise Unsupported(f"has an invalid configuration: {error}") from None
-        if leftovers := call.leftovers():
-            listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))
-            raise Unsupported(f"has options that jaxviz does not know: {listed}")
-        return [result] if isinstance(result, Value) else list(result)
-
-    def _poison(self, name: str) -> Value:
-        """A value of unknown shape in place of a result; later layers are still checked."""
-        self.taken.add(name)
-        self.values[name] = Value(name, None, ())
-        return self.values[name]
 
     def _problem(self, name: str, layer: Layer, reason: str) -> None:
         self.problems.append(_Problem(name, layer.class_name, reason))
 
-    def _free(self, name: str) -> str:
-        while name in self.taken:
-            name += "~"
-        return name
+
+def _attempt(call: LayerCall) -> list[Value]:
+    """Convert one call; every failure of the converter becomes an `Unsupported`."""
+    converter = converter_of(call.layer)
+    if converter is None:
+        origin = f"comes from {call.layer.package[:60]!r} and " if call.layer.package else ""
+        raise Unsupported(f"{origin}is not a layer that jaxviz knows")
+    try:
+        _check_dtype(call)
+        result = converter(call)
+    except ValidationError as error:
+        raise Unsupported(f"has an invalid configuration: {_first(error)}") from None
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise Unsupported(f"has an invalid configuration: {error}") from None
+    if leftovers := call.leftovers():
+        listed = ", ".join(f"{k}={str(v)[:60]!r}" for k, v in sorted(leftovers.items()))
+        raise Unsupported(f"has options that jaxviz does not know: {listed}")
+    return [result] if isinstance(result, Value) else list(result)
 
 
 def _upstream(nodes: Sequence[Node], wanted: Sequence[str]) -> list[Node]:
@@ -336,7 +307,7 @@ def _report(title: str, state: _Lowering) -> ConversionError:
     """The error that names every problem, and how far conversion is possible."""
     width = max(len(problem.name) for problem in state.problems)
     count = len(state.problems)
-    last = next((n.output_name for n in reversed(state.nodes)), None)
+    last = next((n.output_name for n in reversed(state.graph.nodes)), None)
     hints = [f"Everything up to {last!r} converts: --until {last}"] if last else []
     if any("is not a layer that jaxviz knows" in problem.reason for problem in state.problems):
         hints.append("Register a converter for a layer of your own: see converters.register.")

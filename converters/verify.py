@@ -11,7 +11,7 @@ import numpy as np
 
 from converters import keras_live, lower, reference
 from converters.keras_live import KerasModel
-from converters.layers.call import in_order
+from converters.layers.value import in_order
 from jaxviz.bundle import Bundle
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.model import run
@@ -140,14 +140,14 @@ def verify(
     network, _, source = keras_live.read_live(model)
     axes = lower.lower(network, source, _until(spec)).axes
     inputs = _inputs(spec, images)
-    keras_inputs = {n: _as_keras(a, axes.get(n)) for n, a in inputs.items()}
+    keras_inputs = {n: as_keras(a, axes.get(n)) for n, a in inputs.items()}
     computed = reference.activations(model, keras_inputs)
     taps = [name for name in spec.layer_names if name in computed]
     if not taps:
         raise ConversionError(
             f"cannot compare {spec.name!r}: the reference {source.framework} has none of its layers"
         )
-    expected = {name: _as_spec(computed[name], axes.get(name)) for name in taps}
+    expected = {name: as_spec(computed[name], axes.get(name)) for name in taps}
     outputs = _flax(bundle, inputs, taps)
     rows = [_row(name, outputs[name], expected[name]) for name in taps]
     known = set(taps)
@@ -221,13 +221,15 @@ def _inputs(
     return inputs
 
 
-def _as_keras(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+def as_keras(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    """A batch in Keras' layout, from the spec's; see `Value.axes`."""
     if axes is None or axes == in_order(len(axes)):
         return array
     return array.transpose(0, *(axis + 1 for axis in axes))
 
 
-def _as_spec(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+def as_spec(array: np.ndarray, axes: tuple[int, ...] | None) -> np.ndarray:
+    """A batch in the spec's layout, from Keras'; see `Value.axes`."""
     if axes is None or axes == in_order(len(axes)):
         return array
     return array.transpose(0, *(axes.index(j) + 1 for j in range(len(axes))))

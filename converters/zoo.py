@@ -1,11 +1,11 @@
 """Every network of keras.applications, converted from both file formats and compared.
 
-    python -m converters.zoo                  the whole table
-    python -m converters.zoo ResNet50 VGG16   some rows
-    python -m converters.zoo --readme         the same, put into converters/README.md
+    python -m converters.zoo                   all networks; writes docs/reference/zoo.md
+    python -m converters.zoo ResNet50 VGG16    only their rows of the page
+    python -m converters.zoo --dry-run         prints the rows, and writes nothing
 
-Weights are random, batch-norm statistics too: a wrong mean would pass unseen at 0. Nothing
-is downloaded.
+Weights and batch-norm statistics are random, because a wrong mean would pass unseen at 0.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 import converters
+from converters.keras_live import KerasModel
 from converters.verify import Report, verify
 from jaxviz.bundle import Bundle
 
+#: A variable of a live Keras model.
+KerasVariable: TypeAlias = Any
+
 #: Relative L2 error allowed on the worst and on the median layer.
 WORST, MEDIAN = 2e-5, 2e-6
-#: Pixels a side: small enough for a CPU, large enough for every network.
+#: Pixels a side of the test image; every network accepts this size.
 _SIZE = 128
 _FIXED_SIZE = {"NASNetLarge": 331, "NASNetMobile": 224}
 #: One small member of each family.
@@ -40,7 +44,8 @@ SMALL = (
 )  # fmt: skip
 #: Weight of the last batch norm of a residual branch.
 _BRANCH = 0.2
-_BEGIN, _END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
+#: The page with the table, in a checkout of the repository.
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "zoo.md"
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,12 @@ class Row:
     """One network's result.
 
     Attributes:
-        name: The network.
-        top: With its classifier.
-        parameters: How many numbers it holds.
-        report: Its layers from the `.keras` file against Keras.
-        same: Whether the `.h5` file gives the same spec and the same arrays.
-        seconds: To read and convert the `.keras` file.
+        name: Name of the network.
+        top: Whether the network has its classifier.
+        parameters: Number of parameters.
+        report: The layers from the `.keras` file against Keras.
+        same: Whether the `.h5` file gives an equal spec and equal arrays.
+        seconds: Time to read and convert the `.keras` file.
     """
 
     name: str
@@ -65,7 +70,7 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Within the tolerances on both formats."""
+        """Whether both formats are within the tolerances."""
         report = self.report
         return (
             self.same
@@ -76,19 +81,26 @@ class Row:
 
 
 def networks() -> list[str]:
-    """Names of all networks that keras.applications has."""
+    """Names of all networks of keras.applications."""
     import keras
 
     found = vars(keras.applications).items()
     return sorted(name for name, f in found if inspect.isfunction(f) and name[0].isupper())
 
 
-def randomise(model: Any, seed: int = 0) -> Any:
+def randomise(model: KerasModel, seed: int = 0) -> KerasModel:
     """Give statistics, offsets and factors random values near their usual ones.
 
-    Residual branches are given less weight than what they are added to, as training leaves
-    them: else the signal of a deep network grows until its gates are steps, and round-off
-    decides which way they go.
+    Residual branches get less weight than the sums that they join, as after training.
+    Otherwise the signal of a deep network grows until its gates saturate, and rounding errors
+    decide between their ends.
+
+    Args:
+        model: A live model, changed in place.
+        seed: Seed of the random values.
+
+    Returns:
+        The model.
     """
     generator = np.random.default_rng(seed)
     branches = {id(gamma) for gamma in _branch_factors(model)}
@@ -105,8 +117,8 @@ def randomise(model: Any, seed: int = 0) -> Any:
     return model
 
 
-def _branch_factors(model: Any) -> Iterator[Any]:
-    """The factors of each batch norm whose result is added to something."""
+def _branch_factors(model: KerasModel) -> Iterator[KerasVariable]:
+    """The factors of each batch norm whose result enters a sum."""
     for layer in model.layers:
         if type(layer).__name__ == "Add":
             for tensor in layer.input:
@@ -118,7 +130,12 @@ def _branch_factors(model: Any) -> Iterator[Any]:
 
 
 def check(name: str, top: bool) -> Row:
-    """Build, save, convert and compare one network."""
+    """Build, save, convert and compare one network.
+
+    Args:
+        name: Name of the network.
+        top: Whether the network keeps its classifier.
+    """
     import keras
 
     keras.backend.clear_session()
@@ -150,21 +167,21 @@ def _same(first: Bundle, second: Bundle) -> bool:
 
 
 def rows(names: Sequence[str]) -> Iterator[Row]:
-    """The result of each network, with its classifier and without."""
+    """The result of each network, with and without its classifier."""
     for name in names:
         for top in (True, False):
             yield check(name, top)
             gc.collect()
 
 
-_HEAD = (
+HEAD = (
     "| network | parameters | layers | .keras | .h5 | worst layer | median layer | convert |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
 
 def line(row: Row) -> str:
-    """One row of the table."""
+    """One row of the table, as Markdown."""
     name = row.name if row.top else f"{row.name}, no top"
     verdict = "equal" if row.passed else "DIFFERENT"
     return (
@@ -174,28 +191,34 @@ def line(row: Row) -> str:
     )
 
 
-def write(row: str, readme: Path) -> None:
-    """Put one row into the table of `readme`, in the place of the network's former one."""
-    before, rest = readme.read_text(encoding="utf-8").split(_BEGIN)
-    table, after = rest.split(_END)
-    former = table.strip().removeprefix(_HEAD).splitlines()
-    by_network = {each.split("|")[1].strip(): each for each in [*former, row] if each}
-    lines = [_HEAD, *(by_network[name] for name in sorted(by_network))]
-    readme.write_text("\n".join([before + _BEGIN, *lines, _END + after]), encoding="utf-8")
+def write(row: str, page: Path) -> None:
+    """Put one row into the table of a page, in place of the network's former row.
+
+    Args:
+        row: The row, as `line` returns it.
+        page: A Markdown file that ends with the table.
+    """
+    before, table = page.read_text(encoding="utf-8").split(HEAD)
+    by_network = {each.split("|")[1].strip(): each for each in [*table.split("\n"), row] if each}
+    lines = [HEAD, *(by_network[name] for name in sorted(by_network))]
+    page.write_text(before + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; status 1 if a network differs."""
-    parser = argparse.ArgumentParser(prog="python -m converters.zoo", description=__doc__)
-    parser.add_argument("names", nargs="*", help="all 40 where left out")
-    parser.add_argument("--readme", action="store_true", help="write it into converters/README.md")
+    """Print the table, and write the page; status 1 if a network differs."""
+    parser = argparse.ArgumentParser(
+        prog="python -m converters.zoo",
+        description="Compare networks of keras.applications with Keras.",
+    )
+    parser.add_argument("names", nargs="*", help="networks; all by default")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args(arguments)
     failed = 0
-    print(_HEAD)
+    print(HEAD)
     for row in rows(options.names or networks()):
         print(line(row), flush=True)
-        if options.readme:
-            write(line(row), Path(__file__).with_name("README.md"))
+        if not options.dry_run:
+            write(line(row), PAGE)
         if not row.passed:
             failed += 1
             print(row.report.table(5), *row.report.missing, sep="\n", file=sys.stderr)

@@ -22,6 +22,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from converters.layers.page import page as layers_page
 from jaxviz import errors
 from jaxviz._util.settings import SETTINGS
 from jaxviz.atlas import Manifest, manifest_schema
@@ -44,6 +45,7 @@ def pages() -> dict[str, str]:
         "manifest.schema.json": json.dumps(manifest_schema(), indent=1) + "\n",
         "exceptions.md": _exceptions(),
         "environment.md": _environment(),
+        "layers.md": layers_page(),
     }
 
 

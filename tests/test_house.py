@@ -36,13 +36,10 @@ THIRD_PARTY = {
 }
 #: Places where a rule does not hold yet, one a line: "rule: file: what".
 KNOWN: set[str] = {
-    "private: tests/converters/test_old_files.py: _as_spec",
     "private: tests/jaxviz/engine/test_tuning.py: _GAIN",
     "private: tests/jaxviz/engine/test_tuning.py: _TIMED_SECONDS",
     "private: tests/jaxviz/model/test_accelerator_forms.py: _compact",
     "private: tests/jaxviz/model/test_channel.py: _LARGE",
-    "class: converters/layers/call.py: LayerCall",
-    "class: converters/lower.py: _Lowering",
 }
 
 

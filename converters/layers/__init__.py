@@ -7,8 +7,9 @@ entry in a list.
 import importlib
 import pkgutil
 
-from converters.layers.call import LayerCall, Slot, UnknownInput, Unsupported, Value
+from converters.layers.call import LayerCall, Slot
 from converters.layers.registry import converter_of, converts
+from converters.layers.value import UnknownInput, Unsupported, Value
 
 __all__ = ["LayerCall", "Slot", "UnknownInput", "Unsupported", "Value", "converter_of", "converts"]
 

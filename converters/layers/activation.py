@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.document import Json, are_ints
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import ACTIVATIONS, Activation, Op, PRelu
 
 #: Other names of functions in files.

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from converters.document import Json
 from converters.layers.activation import activated
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import (
     Activation,
     Affine,

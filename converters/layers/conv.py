@@ -6,8 +6,9 @@ from typing import TypedDict
 
 from converters.document import Json
 from converters.layers.activation import activated
-from converters.layers.call import LayerCall, Value
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Value
 from jaxviz.spec import Conv, ConvTranspose, Dense, DepthwiseConv, Padding
 
 _PADDINGS = ("valid", "same")

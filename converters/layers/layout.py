@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from converters.document import are_ints
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.elementwise import aligned
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import (
     Concatenate,
     Crop,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from converters.document import Json, are_ints
-from converters.layers.call import LayerCall, Transform, Value
+from converters.layers.call import LayerCall, Transform
 from converters.layers.registry import converter_of, converts
+from converters.layers.value import Value
 from converters.network import Layer
 from jaxviz.spec import Affine, BatchNorm, GroupNorm, LayerNorm, Scale, UnitNorm
 

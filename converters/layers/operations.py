@@ -10,8 +10,9 @@ import numpy as np
 
 from converters.document import Json, are_ints
 from converters.layers.activation import operation
-from converters.layers.call import Argument, LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Argument, Value, in_order
 from jaxviz.spec import (
     Activation,
     Affine,

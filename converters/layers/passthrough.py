@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from converters.layers.call import LayerCall, Value
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Value
 from jaxviz.spec import Identity
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import GlobalPool, Pool
 
 

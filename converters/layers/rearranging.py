@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TypeAlias, cast
 
 from converters.document import Json, are_ints
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.elementwise import aligned
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import (
     Concatenate,
     Expand,
@@ -165,7 +166,7 @@ def stacked(call: LayerCall, axis: Json) -> Value:
 
 @converts("ops.Split")
 def split(call: LayerCall) -> list[Value]:
-    """A tensor split along an axis into `NAME/0`, `NAME/1`, …."""
+    """A tensor split along an axis; the parts are named `NAME/0`, `NAME/1` and so on."""
     return parts(call, call.argument(1, "indices_or_sections"), call.argument(2, "axis", 0))
 
 

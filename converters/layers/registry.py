@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
-from converters.layers.call import LayerCall, Value
+from converters.layers.call import LayerCall
+from converters.layers.value import Value
 from converters.network import Layer
 
 #: Emits the operations of one call, and returns the layer's output or a list of outputs.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from converters.layers.call import LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.rearranging import Bounds
 from converters.layers.registry import converts
+from converters.layers.value import Value, in_order
 from jaxviz.spec import Concatenate, Expand, Permute, Reshape, Slice
 
 #: Most repetitions of a tensor; no real network has more.

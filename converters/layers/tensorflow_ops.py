@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 from converters.document import Json
 from converters.layers.activation import operation
-from converters.layers.call import Argument, LayerCall, Value, in_order
+from converters.layers.call import LayerCall
 from converters.layers.elementwise import aligned
 from converters.layers.operations import combine, reduce
 from converters.layers.rearranging import indexed, padded, parts, permuted, reshaped, stacked
 from converters.layers.registry import converts
 from converters.layers.repeating import depth_to_space, space_to_depth
+from converters.layers.value import Argument, Value, in_order
 from jaxviz.spec import (
     Activation,
     Affine,
@@ -67,7 +68,7 @@ def tensorflow_function(call: LayerCall) -> Value | list[Value]:
     """A TensorFlow function in the graph of a tf.keras model."""
     call.ignore("name")
     name = str(call.option("function"))
-    converter = _FUNCTIONS.get(name)
+    converter = FUNCTIONS.get(name)
     if converter is None:
         call.refuse(f"is the TensorFlow function {name[:60]!r}, which jaxviz does not know")
     return converter(call)
@@ -104,7 +105,7 @@ def graph_operation(call: LayerCall) -> Value | list[Value]:
     for place, constant in sorted(constants.items()):
         arguments.insert(int(place), constant)
     call.args, call.arguments = tuple(arguments), {}
-    return _FUNCTIONS[name](call)
+    return FUNCTIONS[name](call)
 
 
 def _binary(call: LayerCall) -> Value:
@@ -255,7 +256,8 @@ def _depth_and_space(call: LayerCall) -> Value:
     return convert(call, value, block)
 
 
-_FUNCTIONS: dict[str, Callable[[LayerCall], Value | list[Value]]] = {
+#: The converter of each TensorFlow function, by its name in the file.
+FUNCTIONS: dict[str, Callable[[LayerCall], Value | list[Value]]] = {
     **dict.fromkeys(_BINARY, _binary),
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **dict.fromkeys(_MATH, _math),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from converters.layers.call import Transform, Unsupported
+from converters.layers.call import Transform
+from converters.layers.value import Unsupported
 from jaxviz.spec import (
     Activation,
     Affine,

@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
+from pathlib import Path
 from typing import Any
 
-from converters.layers.registry import CONVERTERS, REFUSED
+import pytest
+
+from converters import layers, zoo
+from converters.layers.page import page
+from converters.layers.registry import CONVERTERS, REFUSED, converts
+
+PAGES = Path(__file__).parents[2] / "docs" / "reference"
 
 #: Not layers that a graph can hold.
 ABSTRACT = {"InputLayer", "InputSpec", "Layer", "Wrapper"}
@@ -48,3 +56,29 @@ UNKNOWN_NN = {
     "CTCLoss", "CategoricalCrossentropy", "Conv", "ConvTranspose", "DepthwiseConv", "Fold",
     "Moments", "PSNR", "Polar", "SeparableConv", "SparseCategoricalCrossentropy", "Unfold",
 }  # fmt: skip
+
+
+def test_the_page_of_layers_says_what_the_registry_says() -> None:
+    assert PAGES.joinpath("layers.md").read_text("utf-8") == page(), "run scripts/docs --update"
+
+
+def test_a_class_has_one_converter() -> None:
+    with pytest.raises(ValueError, match="two converters are registered for the Keras class"):
+        converts("Conv2D")(lambda call: call.input)
+
+
+def test_a_new_file_needs_no_list() -> None:
+    """Every module of `converters.layers` that registers a class is imported with the package."""
+    folder = Path(layers.__file__).parent
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__", "__main__"}
+    imported = {name.rpartition(".")[2] for name in sys.modules if name.startswith(layers.__name__)}
+    assert files <= imported
+
+
+def test_the_page_of_networks_has_a_row_for_each(keras: Any) -> None:
+    """How a row is measured, the slow test of `test_zoo.py` shows."""
+    table = PAGES.joinpath("zoo.md").read_text("utf-8").partition(zoo.HEAD)[2]
+    named = [row.split("|")[1].strip() for row in table.splitlines() if row]
+    both = [name for network in zoo.networks() for name in (network, f"{network}, no top")]
+    assert sorted(named) == sorted(both)
+    assert "DIFFERENT" not in table

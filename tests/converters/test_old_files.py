@@ -19,7 +19,7 @@ from converters.convert import convert
 from converters.keras1 import translated
 from converters.keras_file import read
 from converters.lower import lower
-from converters.verify import _as_spec
+from converters.verify import as_spec
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.model import Model, run
 
@@ -37,11 +37,11 @@ def test_every_layer_computes_what_keras_1_computed(name: str) -> None:
     taps = [layer for layer in expected if layer in bundle.spec.layer_names]
     # A Sequential of Keras 1 does not write down its name.
     assert set(expected) - set(taps) <= {given.name, "sequential_1"}
-    image = _as_spec(stored["image"], axes[given.name])
+    image = as_spec(stored["image"], axes[given.name])
     found = run(bundle.spec, bundle.weights, {given.name: image}, taps)
     for layer in taps:
         np.testing.assert_allclose(
-            found[layer], _as_spec(expected[layer], axes[layer]), rtol=1e-4, atol=1e-5,
+            found[layer], as_spec(expected[layer], axes[layer]), rtol=1e-4, atol=1e-5,
             err_msg=layer,
         )  # fmt: skip
     assert bundle.spec.source.framework == "keras 1.2.2"
