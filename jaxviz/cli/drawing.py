@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from jaxviz.cli.options import options, range_options, weights_option
+from jaxviz.cli.options import Given, options, range_options, weights_option
 from jaxviz.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def open_model(model: str, weights: str | None) -> Model:
     return Model(load_bundle(model, weights=weights))
 
 
-def image_settings(given: dict[str, Any]) -> tuple[InputRange | None, tuple[int, int] | None]:
+def image_settings(given: Given) -> tuple[InputRange | None, tuple[int, int] | None]:
     """(input range, size in pixels) of `image_options`; None for each option left out."""
     from jaxviz.imaging.ranges import chosen_range
 
@@ -113,7 +113,7 @@ def image_settings(given: dict[str, Any]) -> tuple[InputRange | None, tuple[int,
     return chosen_range(given["range_"], given["preprocess"]), size
 
 
-def open_images(network: Model, images: tuple[str, ...], given: dict[str, Any]) -> Images:
+def open_images(network: Model, images: tuple[str, ...], given: Given) -> Images:
     """Image files in the network's input units; changes to them are noted on standard error."""
     from jaxviz.imaging.files import read_images
 
@@ -124,7 +124,7 @@ def open_images(network: Model, images: tuple[str, ...], given: dict[str, Any]) 
     return pictures
 
 
-def selection(given: dict[str, Any]) -> Selection:
+def selection(given: Given) -> Selection:
     """The arguments that `channel_options` give."""
     channels = parse_channels(given["channels"]) or given["select"]
     chosen = Selection(channels=channels)
@@ -170,7 +170,7 @@ def class_names(labels: str | None) -> tuple[str, ...] | None:
     return read_labels(labels) if labels else None
 
 
-def look(given: dict[str, Any]) -> Look:
+def look(given: Given) -> Look:
     """The arguments that `look_options` give."""
     return Look(theme=given["theme"], title=given["title"])
 

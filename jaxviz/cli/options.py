@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     from jaxviz.jobs.recipe import AtlasRecipe
 
 
-def options(*chosen: Callable[[Any], Any]) -> Callable[[Any], Any]:
+#: A command, or the function that click makes one of.
+Command = Callable[..., object] | click.Command
+#: Decorator that adds an option.
+Option = Callable[[Command], Command]
+#: Values of a command's options by name.
+Given = Mapping[str, Any]
+
+
+def options(*chosen: Option) -> Option:
     """One decorator for several options, which the help lists in this order."""
 
-    def apply(function: Any) -> Any:
+    def apply(function: Command) -> Command:
         for option in reversed(chosen):
             function = option(function)
         return function
@@ -106,7 +114,7 @@ recipe_options = options(
 )
 
 
-def atlas_recipe(model: str, output: str | None, settings: dict[str, Any]) -> AtlasRecipe:
+def atlas_recipe(model: str, output: str | None, settings: Given) -> AtlasRecipe:
     """The recipe that `recipe_options` describe.
 
     Args:

@@ -33,7 +33,7 @@ def image_shape(
     if channels is None:
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs) or "no input"
         raise ConfigError(
-            f"layer {layer!r} hangs on {found}; an atlas needs one image (height, width, "
+            f"layer {layer!r} depends on {found}; an atlas needs one image (height, width, "
             "channels) or one signal (length, channels)"
         )
     line = is_line(spec, [layer])

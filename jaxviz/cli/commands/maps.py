@@ -21,6 +21,7 @@ from jaxviz.cli.drawing import (
     open_model,
     selection,
 )
+from jaxviz.cli.options import Given
 
 if TYPE_CHECKING:
     from jaxviz.imaging.files import Images
@@ -85,8 +86,8 @@ def maps(model: str, images: tuple[str, ...], output: str, as_json: bool, **give
 
 
 def _write_arrays(
-    network: Model, images: tuple[str, ...], path: Path, given: dict[str, Any]
-) -> dict[str, Any]:
+    network: Model, images: tuple[str, ...], path: Path, given: Given
+) -> dict[str, object]:
     from jaxviz._util.filenames import encode
     from jaxviz.figures.arrays import save_arrays
     from jaxviz.figures.choose import map_layers
@@ -101,7 +102,7 @@ def _write_arrays(
 
 def _conclusions(
     network: Model, pictures: Images, labels: tuple[str, ...] | None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     from jaxviz.figures.capture import capture
 
     names = labels or network.spec.labels
@@ -109,7 +110,7 @@ def _conclusions(
     for name, values in zip(
         pictures.names, capture(network, pictures.inputs, ()).output, strict=True
     ):
-        row: dict[str, Any] = {"image": printable(name)}
+        row: dict[str, object] = {"image": printable(name)}
         if values.ndim == 1:
             best = int(values.argmax())
             row |= {"output": [float(v) for v in values], "predicted": best}
