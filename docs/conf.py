@@ -23,15 +23,16 @@ myst_heading_anchors = 3
 # Docstrings write code in single backticks.
 default_role = "code"
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 autodoc_member_order = "groupwise"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
-autodoc_default_options = {"members": True, "undoc-members": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "furo"
 html_title = "jaxviz"

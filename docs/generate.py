@@ -128,8 +128,22 @@ def _option(names: str, meaning: str) -> tuple[str, str]:
     parts = [
         part.replace("default: ", "default ") for part in extra.rstrip("]").split("; ") if part
     ]
-    noted = f" ({', '.join(f'`{p}`' if '=' in p else p for p in parts)})" if parts else ""
+    noted = f" ({', '.join(map(_limits, parts))})" if parts else ""
     return f"`{names.replace(' RANGE', '')}`", _plain(text) + noted
+
+
+def _limits(text: str) -> str:
+    """Click's `20<=x<=1200` in words; any other text unchanged."""
+    found = re.fullmatch(r"(?:(\S+?)(<=?))?x(?:(<=?|>=?)(\S+))?", text)
+    if not found:
+        return text
+    low, low_sign, sign, value = found.groups()
+    if low and value and low_sign == sign == "<=":
+        return f"{low} to {value}"
+    words = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+    first = f"{'above' if low_sign == '<' else 'at least'} {low}" if low else ""
+    second = f"{words[sign]} {value}" if value else ""
+    return " and ".join(filter(None, (first, second)))
 
 
 def _paragraphs(text: str) -> str:
