@@ -71,7 +71,18 @@ def _as_rst(app: Any, kind: str, name: str, value: Any, options: Any, lines: lis
         )
 
 
+def _short_array(
+    app: Any, kind: str, name: str, value: Any, options: Any, arguments: str, returned: str
+) -> tuple[str, str] | None:
+    """Call JAX's array by its public name."""
+    pattern = r"(jax\.)?jaxlib\._jax\.Array"
+    if not re.search(pattern, f"{arguments} {returned}"):
+        return None
+    return re.sub(pattern, "Array", arguments), re.sub(pattern, "Array", returned or "")
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-signature", _short_array)
     app.connect("autodoc-process-docstring", _as_rst, priority=400)  # before Napoleon

@@ -220,6 +220,9 @@ def _fields(model: type[BaseModel] | None, schema: dict[str, Any], *, first: str
     if "enum" in schema:
         return "One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + "."
     meanings = _attributes(model) if model else {}
+    for name, field in (model.model_fields if model else {}).items():
+        if isinstance(key := field.validation_alias or field.alias, str):
+            meanings[key] = meanings.get(name, "")
     required = schema.get("required", ())
     rows = (
         (

@@ -47,6 +47,9 @@ def load_bundle(
         until: Name of a layer; later layers are left out.
         trust: Whether to read formats that can hold code (a SavedModel).
 
+    Returns:
+        The bundle.
+
     Raises:
         ModelFileError: If the file is missing, damaged, or of a format that nothing installed
             reads.
@@ -120,6 +123,9 @@ def example(name: str) -> Path:
 
     Args:
         name: Name of the file.
+
+    Returns:
+        The file's path; inside the package, so read it and never write it.
 
     Raises:
         ModelFileError: If there is no such file; the message lists the files.

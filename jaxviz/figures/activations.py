@@ -69,6 +69,9 @@ def activation_maps(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         LayerError: If a layer does not exist, has no maps, or no activation follows it.
         ImageSizeError: If an image cannot be read or does not fit.

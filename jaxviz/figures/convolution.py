@@ -47,6 +47,9 @@ def convolution_example(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         ConfigError: If the kernel does not fit into the image, or an option is wrong.
 

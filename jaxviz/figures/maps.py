@@ -72,6 +72,9 @@ def feature_maps(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         LayerError: If a layer or channel does not exist, or has no maps.
         ImageSizeError: If an image cannot be read or does not fit.

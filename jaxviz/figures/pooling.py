@@ -53,6 +53,9 @@ def pooling_maps(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         LayerError: If the network has no pooling layer, or a named layer does not pool.
         ImageSizeError: If an image cannot be read or does not fit.

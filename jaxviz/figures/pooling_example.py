@@ -62,6 +62,9 @@ def pooling_example(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         ConfigError: If the window does not fit the grid, or the grid is not one.
 

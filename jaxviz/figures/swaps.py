@@ -113,6 +113,9 @@ def swapped_activations(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         LayerError: If the layer does not exist, or no activation follows it.
         ImageSizeError: If there is not exactly one image.

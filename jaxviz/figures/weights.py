@@ -59,6 +59,9 @@ def filter_weights(
         fig: Draw into this figure or subfigure, scaled to fit.
         ax: Draw into this axes, scaled to fit.
 
+    Returns:
+        The figure.
+
     Raises:
         LayerError: If a layer does not exist or has no kernel, or differs in `before`.
         ConfigError: If there is no such view or normalisation.

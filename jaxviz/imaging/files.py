@@ -64,6 +64,9 @@ def read_images(
         range_: Values of black and white; where left out, the range in the spec, or 0 to 255
             where the network's first layer rescales, or 0 to 1.
 
+    Returns:
+        The images in the network's units, and as people see them.
+
     Raises:
         ImageSizeError: If a file is no image, or its channels or size do not fit.
 
@@ -115,6 +118,9 @@ def from_arrays(images: np.ndarray, names: Sequence[str] = ()) -> Images:
     Args:
         images: [image, height, width, channel].
         names: One per image; numbers where left out.
+
+    Returns:
+        The same values, with uint8 images for people beside them.
 
     Raises:
         ImageSizeError: If the array has another number of axes.

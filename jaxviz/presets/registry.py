@@ -21,6 +21,9 @@ def get_preset(name: str) -> Preset:
     Args:
         name: As `jaxviz presets` lists it.
 
+    Returns:
+        The preset, with its own name.
+
     Raises:
         ConfigError: If there is none, with the nearest names.
 

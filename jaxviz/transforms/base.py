@@ -157,6 +157,9 @@ def size_after(transforms: Sequence[Transform], height: int, width: int) -> tupl
         height: Of the picture, in pixels.
         width: Of the picture, in pixels.
 
+    Returns:
+        (height, width) in pixels.
+
     Raises:
         ConfigError: If the picture is too small for a transform.
 

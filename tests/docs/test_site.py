@@ -25,7 +25,8 @@ def public_names(module_name):
     module = importlib.import_module(module_name)
     if hasattr(module, "__all__"):
         return module.__all__
-    return [name for name, value in vars(module).items() if inspect.isclass(value)]
+    own = {n: v for n, v in vars(module).items() if getattr(v, "__module__", "") == module_name}
+    return [name for name, value in own.items() if inspect.isclass(value)]
 
 
 def resolve(name):
@@ -64,3 +65,41 @@ def test_the_site_builds_without_a_warning_and_documents_every_public_name(tmp_p
         and not inspect.ismodule(getattr(importlib.import_module(module), name))
     ]
     assert missing == ["jaxviz.__version__"], "\n".join(missing)
+
+
+@pytest.mark.parametrize("module_name", PUBLIC)
+def test_public_names_have_docstrings_of_the_agreed_form(module_name):
+    module = importlib.import_module(module_name)
+    lacking = [
+        f"{module_name}.{name}: {problem}"
+        for name in public_names(module_name)
+        for problem in problems_of(getattr(module, name))
+    ]
+    assert not lacking, "\n".join(lacking)
+
+
+def problems_of(value):
+    """What a public function's or class's docstring leaves out."""
+    if not (inspect.isfunction(value) or inspect.isclass(value)):
+        return
+    text = value.__doc__ or ""
+    summary = text.split("\n\n")[0].strip()
+    if not summary:
+        yield "no docstring"
+        return
+    if "\n" in summary:
+        yield "the first paragraph is not one line"
+    if inspect.isclass(value):
+        own = {n: v for n, v in vars(value).items() if not n.startswith("_")}
+        methods = [n for n, v in own.items() if callable(v) or hasattr(v, "__get__")]
+        yield from (
+            f"no docstring of {n}" for n in methods if not inspect.getdoc(getattr(value, n))
+        )
+        return
+    signature = inspect.signature(value)
+    named = [n for n in signature.parameters if n not in ("self", "args", "kwargs")]
+    if len(named) > 1 and "Args:" not in text:
+        yield "no Args"
+    if signature.return_annotation not in (None, "None", inspect.Signature.empty):
+        if "Args:" in text and "Returns:" not in text and "Yields:" not in text:
+            yield "Args without Returns"
