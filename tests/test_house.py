@@ -35,12 +35,7 @@ THIRD_PARTY = {
     "_forward_hooks": "PyTorch: hooks that a peer of the benchmarks leaves behind",
 }
 #: Places where a rule does not hold yet, one a line: "rule: file: what".
-KNOWN: set[str] = {
-    "private: tests/jaxviz/engine/test_tuning.py: _GAIN",
-    "private: tests/jaxviz/engine/test_tuning.py: _TIMED_SECONDS",
-    "private: tests/jaxviz/model/test_accelerator_forms.py: _compact",
-    "private: tests/jaxviz/model/test_channel.py: _LARGE",
-}
+KNOWN: set[str] = set()
 
 
 @cache

@@ -17,7 +17,7 @@ _MAP_BYTES = 8 << 20
 # the largest and 120 of all allow, seven layers took 9 % more to 12 % less time, five of them less.
 _ALL_BYTES = 240_000_000
 # A neighbour is taken for a gain above what the clock's noise is.
-_GAIN = 0.04
+GAIN = 0.04
 
 
 def first_guess(shapes: Mapping[str, Shape]) -> int:
@@ -97,4 +97,4 @@ def search(
 
 
 def _gains(found: float, pace: float) -> bool:
-    return found <= pace * (1 - _GAIN)
+    return found <= pace * (1 - GAIN)

@@ -234,12 +234,15 @@ def _repeat(
 
     def body(_: Any, state: State) -> State:
         state = step(params, state, channels)
-        return jax.tree.map(_compact, state) if compact else state
+        return jax.tree.map(with_compact_layout, state) if compact else state
 
-    return jax.lax.fori_loop(0, count, body, jax.tree.map(_compact, state) if compact else state)
+    return jax.lax.fori_loop(
+        0, count, body, jax.tree.map(with_compact_layout, state) if compact else state
+    )
 
 
-def _compact(array: jax.Array) -> jax.Array:
+def with_compact_layout(array: jax.Array) -> jax.Array:
+    """The array with its units along the lanes of a TPU, where that needs no padding."""
     from jax.experimental.layout import Layout, with_layout_constraint
 
     if array.ndim < 2 or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):

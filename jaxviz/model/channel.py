@@ -19,7 +19,7 @@ from jaxviz.model.ops.registry import implementation_of, take_channel
 from jaxviz.spec import ModelSpec, Node, Shape
 
 # From this size of a pooled map, the product costs less than the recomputed gradient.
-_LARGE = 1 << 18
+LARGE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def run_channel(
             assert rule.from_whole is not None
             inputs = [whole[node.inputs[0]]]
             apart = _gradient_is_reread(plan.spec, node, implementations)
-            apart = apart and inputs[0].size >= _LARGE
+            apart = apart and inputs[0].size >= LARGE
             result = rule.from_whole(node.op, weights, channel, inputs[0], apart)
         single[node.name] = as_narrow_as(inputs[0], result)
     result = single[plan.layer] if plan.single else take_channel(whole[plan.layer], channel)

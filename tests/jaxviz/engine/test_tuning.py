@@ -86,7 +86,7 @@ def tuned(tmp_path, monkeypatch):
         return abs(chunk - 2) + 1e9
 
     monkeypatch.setattr(tuning, "measure_pace", pace)
-    monkeypatch.setattr(chunk_search, "_GAIN", 0.0)
+    monkeypatch.setattr(chunk_search, "GAIN", 0.0)
     monkeypatch.setattr(chunk_search, "MOST", 4)
     return asked
 
@@ -160,7 +160,6 @@ def test_a_wrong_setting_is_named(monkeypatch):
 def test_the_real_clock_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("JAXVIZ_TUNING", "on")
-    monkeypatch.setattr(tuning, "_TIMED_SECONDS", 0.001)
     renderer = LayerRenderer.for_layer(tiny_bundle(), "conv1", get_preset("keras-io"), size=16)
     ready = renderer.settled(6)
     assert 1 <= ready.execution.chunk <= 6

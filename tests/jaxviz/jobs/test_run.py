@@ -263,7 +263,7 @@ def test_interrupt_says_how_to_continue(long_recipe, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "run the same command again to continue" in said
+    assert "run the command again to continue" in said
     assert "Traceback" not in said
 
 

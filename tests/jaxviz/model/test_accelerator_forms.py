@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxviz.engine.program import _compact
+from jaxviz.engine.program import with_compact_layout
 from jaxviz.model.dispatch import choose_implementations
 from jaxviz.model.graph import run
 from jaxviz.model.leaky import leaky_implementations
@@ -135,6 +135,6 @@ def test_a_relu_of_many_channels_stays_with_the_compiler():
 def test_the_order_in_memory_changes_no_number():
     for units in (4, 128):
         array = jax.random.normal(jax.random.key(0), (units, 9, 10, 3))
-        np.testing.assert_array_equal(jax.jit(_compact)(array), array)
+        np.testing.assert_array_equal(jax.jit(with_compact_layout)(array), array)
     key = jax.random.split(jax.random.key(0), 4)
-    assert jax.jit(_compact)(key).shape == (4,)
+    assert jax.jit(with_compact_layout)(key).shape == (4,)

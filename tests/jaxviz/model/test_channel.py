@@ -17,7 +17,7 @@ from tests.support.branches import SHAPES, SPEC, WEIGHTS
 )
 def test_values_and_gradients(layer, platform, monkeypatch):
     if layer == "pooled":  # as if it were large
-        monkeypatch.setattr("jaxviz.model.channel._LARGE", 0)
+        monkeypatch.setattr("jaxviz.model.channel.LARGE", 0)
     rng = np.random.default_rng(1)
     images = rng.normal(size=(2, *SPEC.inputs[0].shape)).astype(np.float32)
     channels = jnp.array([1, SHAPES[layer][-1] - 1])
