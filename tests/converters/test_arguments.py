@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.support.keras_models import Keras, Parity
+
 #: Each example builds a Keras layer and compiles it twice.
 drawn = settings(
     max_examples=12,
@@ -25,7 +27,7 @@ def sizes(data: st.DataObject, rank: int, values: st.SearchStrategy[int]) -> tup
     return tuple(data.draw(values) for _ in range(rank))
 
 
-def compare(keras: Any, parity: Any, shape: tuple[int, ...], layer: Any) -> None:
+def compare(keras: Keras, parity: Parity, shape: tuple[int, ...], layer: Any) -> None:
     parity(keras.Sequential([keras.layers.Input(shape), layer]))
 
 
@@ -33,7 +35,7 @@ def compare(keras: Any, parity: Any, shape: tuple[int, ...], layer: Any) -> None
 @given(data=st.data(), rank=rank, padding=padding, activation=activation, bias=st.booleans())
 def test_convolution(
     data: st.DataObject, rank: int, padding: str, activation: Any, bias: bool,
-    keras: Any, parity: Any,
+    keras: Keras, parity: Parity,
 ) -> None:  # fmt: skip
     groups = data.draw(st.sampled_from([1, 1, 2]))
     window = sizes(data, rank, st.integers(1, 4))
@@ -59,7 +61,7 @@ def test_convolution(
 @drawn
 @given(data=st.data(), rank=rank, padding=padding, bias=st.booleans())
 def test_transposed_convolution(
-    data: st.DataObject, rank: int, padding: str, bias: bool, keras: Any, parity: Any
+    data: st.DataObject, rank: int, padding: str, bias: bool, keras: Keras, parity: Parity
 ) -> None:
     window, strides = sizes(data, rank, st.integers(1, 4)), sizes(data, rank, small)
     shape = (*sizes(data, rank, st.integers(2, 5)), 2)
@@ -72,7 +74,7 @@ def test_transposed_convolution(
 @drawn
 @given(data=st.data(), padding=padding, window=st.integers(2, 5), stride=st.integers(2, 4))
 def test_transposed_convolution_with_output_padding(
-    data: st.DataObject, padding: str, window: int, stride: int, keras: Any, parity: Any
+    data: st.DataObject, padding: str, window: int, stride: int, keras: Keras, parity: Parity
 ) -> None:
     extra = data.draw(st.integers(0, stride - 1))
     size = data.draw(st.integers(3, 6))
@@ -89,7 +91,7 @@ def test_transposed_convolution_with_output_padding(
 @drawn
 @given(dilation=st.integers(2, 3), window=st.integers(1, 3), padding=padding)
 def test_dilated_transposed_convolution(
-    dilation: int, window: int, padding: str, keras: Any, parity: Any
+    dilation: int, window: int, padding: str, keras: Keras, parity: Parity
 ) -> None:
     layer = keras.layers.Conv2DTranspose(3, window, padding=padding, dilation_rate=dilation)
     compare(keras, parity, (5, 6, 2), layer)
@@ -102,7 +104,7 @@ def test_dilated_transposed_convolution(
 )  # fmt: skip
 def test_depthwise_and_separable_convolution(
     data: st.DataObject, rank: int, padding: str, multiplier: int, separable: bool,
-    activation: Any, bias: bool, keras: Any, parity: Any,
+    activation: Any, bias: bool, keras: Keras, parity: Parity,
 ) -> None:  # fmt: skip
     window = sizes(data, rank, st.integers(1, 4))
     stride, dilation = data.draw(st.sampled_from([(1, 1), (2, 1), (3, 1), (1, 2), (1, 3)]))
@@ -121,7 +123,7 @@ def test_depthwise_and_separable_convolution(
 @drawn
 @given(data=st.data(), rank=rank, padding=padding, kind=st.sampled_from(["Max", "Average"]))
 def test_pooling(
-    data: st.DataObject, rank: int, padding: str, kind: str, keras: Any, parity: Any
+    data: st.DataObject, rank: int, padding: str, kind: str, keras: Keras, parity: Parity
 ) -> None:
     window = sizes(data, rank, st.integers(1, 4))
     strides = data.draw(st.one_of(st.none(), st.tuples(*[small] * rank)))
@@ -132,6 +134,6 @@ def test_pooling(
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "lanczos3", "lanczos5"])
 @pytest.mark.parametrize("size", [2, (1, 3), (4, 2)])
-def test_upsampling(interpolation: str, size: Any, keras: Any, parity: Any) -> None:
+def test_upsampling(interpolation: str, size: Any, keras: Keras, parity: Parity) -> None:
     layer = keras.layers.UpSampling2D(size, interpolation=interpolation)
     compare(keras, parity, (5, 4, 3), layer)

@@ -1,4 +1,4 @@
-"""Each kind of bad input ends in one clear message, quickly."""
+"""Each kind of bad input ends quickly, in one clear message."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ import pytest
 
 import converters
 from jaxviz.errors import ConversionError, JaxvizError, ModelFileError
+from tests.support.keras_models import Keras
 
 #: Where Keras 3 puts the arrays of `saved`'s convolution in its HDF5 files.
 CONV = "model_weights/conv/net/conv"
 
 
 @pytest.fixture
-def saved(keras: Any, tmp_path: Path) -> Callable[[str], Path]:
+def saved(keras: Keras, tmp_path: Path) -> Callable[[str], Path]:
     """A small model in a file of either kind."""
 
     def save(ending: str) -> Path:
@@ -219,7 +220,7 @@ def test_an_array_that_claims_more_than_the_file_holds(saved: Any) -> None:
     assert time.monotonic() - begin < 10
 
 
-def test_a_lambda_is_refused_by_name_and_never_run(keras: Any, tmp_path: Path) -> None:
+def test_a_lambda_is_refused_by_name_and_never_run(keras: Keras, tmp_path: Path) -> None:
     marker = str(tmp_path / "ran")
     image = keras.layers.Input((4,))
     code = keras.layers.Lambda(
@@ -233,7 +234,7 @@ def test_a_lambda_is_refused_by_name_and_never_run(keras: Any, tmp_path: Path) -
     assert not Path(marker).exists()
 
 
-def test_a_graph_with_a_circle(keras: Any, tmp_path: Path) -> None:
+def test_a_graph_with_a_circle(keras: Keras, tmp_path: Path) -> None:
     image = keras.layers.Input((4,), name="image")
     a = keras.layers.ReLU(name="a")(image)
     keras.Model(image, keras.layers.ReLU(name="b")(a)).save(tmp_path / "net.keras")
@@ -274,7 +275,7 @@ def _twice(document: dict[str, Any]) -> None:
     ],
 )
 def test_references_that_lead_nowhere(
-    change: Any, message: str, keras: Any, tmp_path: Path
+    change: Any, message: str, keras: Keras, tmp_path: Path
 ) -> None:
     image = keras.layers.Input((4,), name="image")
     keras.Model(image, keras.layers.ReLU(name="a")(image), name="net").save(tmp_path / "net.keras")
@@ -325,7 +326,7 @@ def test_references_to_objects_are_not_followed(where: str, saved: Any) -> None:
 
 
 def test_a_compressed_array_that_is_mostly_air(saved: Any) -> None:
-    """Chunks that were never written take no room in the file, and terabytes in memory."""
+    """Unwritten chunks need no space in the file, but terabytes in memory."""
     path = saved(".h5")
     with h5py.File(path, "r+") as file:
         del file[f"{CONV}/bias"]
@@ -347,7 +348,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "is not a Keras model" in refusal(tmp_path / "net.keras")
 
 
-def test_names_are_shown_without_what_a_terminal_obeys(keras: Any, tmp_path: Path) -> None:
+def test_names_are_shown_without_what_a_terminal_obeys(keras: Keras, tmp_path: Path) -> None:
     image = keras.layers.Input((4,), name="image")
     model = keras.Model(image, keras.layers.Masking(name="a\x1b[2J\nb")(image), name="net")
     model.save(tmp_path / "net.keras")

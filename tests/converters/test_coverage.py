@@ -1,4 +1,4 @@
-"""Every class of Keras is converted, or refused for a reason: none has been forgotten."""
+"""Every class of Keras is converted, or refused for a reason, and the reference lists it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import inspect
 import pkgutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from converters import layers, zoo
 from converters.layers.page import page
 from converters.layers.registry import CONVERTERS, REFUSED, converts
+from tests.support.keras_models import Keras
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference"
 
 #: Not layers that a graph can hold.
 ABSTRACT = {"InputLayer", "InputSpec", "Layer", "Wrapper"}
-#: Taken apart by `config` and `lower`.
+#: `config` and `lower` replace these by the layers in them.
 STRUCTURE = {"TimeDistributed"}
 
 
-def test_every_layer_of_keras_is_decided_on(keras: Any) -> None:
+def test_every_layer_of_keras_is_decided_on(keras: Keras) -> None:
     classes = {c.__name__ for c in vars(keras.layers).values() if inspect.isclass(c)}
     assert classes - set(CONVERTERS) <= ABSTRACT | STRUCTURE
     assert len(classes - set(REFUSED)) > 100
 
 
-def test_every_function_that_a_network_may_hold_is_decided_on(keras: Any) -> None:
-    """Those of `keras.ops.nn` and of images; of others, what has a gradient and keeps the batch."""
+def test_every_function_that_a_network_may_hold_is_decided_on(keras: Keras) -> None:
+    """All of `keras.ops.nn` and `core` are converted or refused, but for these."""
     package = importlib.import_module("keras.src.ops")
     operation = importlib.import_module("keras.src.ops.operation").Operation
     undecided = {}
@@ -75,8 +75,8 @@ def test_a_new_file_needs_no_list() -> None:
     assert files <= imported
 
 
-def test_the_page_of_networks_has_a_row_for_each(keras: Any) -> None:
-    """How a row is measured, the slow test of `test_zoo.py` shows."""
+def test_the_page_of_networks_has_a_row_for_each(keras: Keras) -> None:
+    """`test_zoo.py` measures the rows."""
     table = PAGES.joinpath("zoo.md").read_text("utf-8").partition(zoo.HEAD)[2]
     named = [row.split("|")[1].strip() for row in table.splitlines() if row]
     both = [name for network in zoo.networks() for name in (network, f"{network}, no top")]

@@ -1,7 +1,7 @@
-"""Whatever is done to a model file, it converts or ends in a JaxvizError, and soon.
+"""A damaged model file converts, or ends in a JaxvizError, within a minute and a gigabyte.
 
-500 cases by default; `pytest tests/converters/test_fuzz.py -m slow` runs 10,000. Each is
-reproduced by its number and seed, and none may take more than a minute or a gigabyte.
+The default is 500 cases; `pytest tests/converters/test_fuzz.py -m slow` runs 10,000. Number and
+seed reproduce a case.
 """
 
 from __future__ import annotations
@@ -29,13 +29,17 @@ import converters
 from converters.config import parse_model
 from converters.convert import convert
 from converters.keras_file import read
+from converters.keras_live import KerasModel
 from converters.network import Network
+from jaxviz.bundle import Bundle
 from jaxviz.bundle import store as bundles
 from jaxviz.errors import JaxvizError
 from jaxviz.spec import Source
+from tests.support.keras_models import write_tensorflow_js
 
+SHARD = "group1-shard1of1.bin"
 KERAS1 = Path(__file__).parents[1] / "specimens" / "keras1_last.h5"
-#: No case may take longer; a spinning HDF5 library is stopped after 5 seconds of its time.
+#: Most seconds of a case; the child that reads HDF5 stops after 5 seconds of processor time.
 LONGEST = 60.0
 LARGEST = 1 << 30
 NASTY: tuple[Any, ...] = (
@@ -72,28 +76,22 @@ def specimens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = converters.convert_file(folder / "net.keras")
     probes = {"image": np.ones((1, 8, 8, 3), np.float32), "shared": np.ones(9, np.float32)}
     bundles.save(replace(bundle, probes=probes), folder / "net.bundle")
-    _tensorflow_js(converters.convert_file(folder / "net.keras"), model, folder / "tfjs")
+    _write_tensorflow_js(converters.convert_file(folder / "net.keras"), model, folder / "tfjs")
     return folder
 
 
-def _tensorflow_js(bundle: Any, model: Any, folder: Path) -> None:
+def _write_tensorflow_js(bundle: Bundle, model: KerasModel, folder: Path) -> None:
     folder.mkdir()
-    entries, data = [], b""
-    for layer, arrays in bundle.weights.items():
-        for name, array in arrays.items():
-            shape = list(array.shape)
-            entries.append({"name": f"{layer}/{name}", "shape": shape, "dtype": "float32"})
-            data += np.ascontiguousarray(array).tobytes()
-    (folder / "a.bin").write_bytes(data)
-    document = {
-        "modelTopology": {"keras_version": "3.0", "model_config": json.loads(model.to_json())},
-        "weightsManifest": [{"paths": ["a.bin"], "weights": entries}],
-    }
-    (folder / "model.json").write_text(json.dumps(document))
+    arrays = [
+        (f"{layer}/{name}", np.ascontiguousarray(array))
+        for layer, named in bundle.weights.items()
+        for name, array in named.items()
+    ]
+    write_tensorflow_js(model, arrays, folder, version="3.0")
 
 
 def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
-    """Some bytes changed, cut out, doubled, or everything after a point lost."""
+    """Content with some bytes changed, removed or doubled, or with its end removed."""
     data = bytearray(content)
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
         at = rng.randrange(len(data)) if data else 0
@@ -114,7 +112,7 @@ def mutate_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_json(document: Any, rng: random.Random) -> Any:
-    """The same document with some values replaced, removed, or exchanged with others."""
+    """A document with some values replaced, removed, or exchanged with others."""
     document = copy.deepcopy(document)
     for _ in range(rng.choice([1, 1, 1, 2, 5])):
         places: list[tuple[Any, Any]] = []
@@ -157,7 +155,7 @@ def _bytes_of(name: str) -> Case:
 
 
 def _config_in_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    """Its arrays are those of the specimen, read once: what is tried is the architecture."""
+    """A damaged architecture, with the arrays of the specimen, which are read once."""
     network, store, _ = _cached(specimens)
     with zipfile.ZipFile(specimens / "net.keras") as archive:
         document = mutate_json(json.loads(archive.read("config.json")), rng)
@@ -166,7 +164,7 @@ def _config_in_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
 
 
 def _members_of_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    """Members lost, doubled, renamed, exchanged, or with other content."""
+    """A zip with members lost, doubled, renamed, exchanged, or with other content."""
     with zipfile.ZipFile(specimens / "net.keras") as archive:
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
     at = rng.randrange(len(members))
@@ -184,14 +182,14 @@ def _members_of_zip(specimens: Path, folder: Path, rng: random.Random) -> Any:
         members.append((name, content))
     method = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
     with warnings.catch_warnings(), zipfile.ZipFile(folder / "a.keras", "w", method) as archive:
-        warnings.simplefilter("ignore", UserWarning)  # of a name that comes twice
+        warnings.simplefilter("ignore", UserWarning)  # about a name that stands there twice
         for name, content in members:
             archive.writestr(name or "x", content)
     return converters.convert_file(folder / "a.keras")
 
 
 def _tree_of_hdf5(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    """Groups, arrays and attributes removed, or replaced by others; the file itself is sound."""
+    """A sound HDF5 file with groups, arrays and attributes removed or replaced."""
     path = folder / "a.h5"
     shutil.copy(specimens / rng.choice(["net.h5", "keras1.h5"]), path)
     with h5py.File(path, "r+") as file:
@@ -227,14 +225,14 @@ def _cached(specimens: Path) -> tuple[Network, Any, Source]:
 
 
 def _tensorflow_js_json(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    shutil.copy(specimens / "tfjs/a.bin", folder)
+    shutil.copy(specimens / f"tfjs/{SHARD}", folder)
     document = mutate_json(json.loads((specimens / "tfjs/model.json").read_text()), rng)
     (folder / "model.json").write_text(json.dumps(document))
     return converters.convert_file(folder / "model.json")
 
 
 def _tensorflow_js_bytes(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    for name in ("a.bin", "model.json"):
+    for name in (SHARD, "model.json"):
         content = (specimens / "tfjs" / name).read_bytes()
         (folder / name).write_bytes(mutate_bytes(content, rng) if rng.random() < 0.6 else content)
     return converters.convert_file(folder)
@@ -256,7 +254,7 @@ def _bundle_bytes(specimens: Path, folder: Path, rng: random.Random) -> Any:
 
 
 def _random_graph(specimens: Path, folder: Path, rng: random.Random) -> Any:
-    """A graph of real layers put together without sense."""
+    """A graph of real layers with random connections."""
     network, store, _ = _cached(specimens)
     with zipfile.ZipFile(specimens / "net.keras") as archive:
         document = json.loads(archive.read("config.json"))
@@ -277,7 +275,7 @@ def _tensors(value: Any) -> list[Any]:
     return [found for item in items for found in _tensors(item)]
 
 
-#: (case, of 500 cases how many). Those that start a process are the slowest.
+#: (case, its share of 500 cases). Cases that start a process are the slowest.
 CASES: tuple[tuple[Case, int], ...] = (
     (_config_in_zip, 160),
     (_random_graph, 60),
@@ -294,7 +292,7 @@ CASES: tuple[tuple[Case, int], ...] = (
 
 
 def _peak() -> int:
-    """The most memory that this process, or one that it has started, has ever taken, in bytes."""
+    """Peak memory of this process and its children, in bytes."""
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return max(resource.getrusage(who).ru_maxrss for who in whose) << 10
 
@@ -307,7 +305,7 @@ def _own_temporary_folder() -> Iterator[None]:
 
 
 def run(specimens: Path, tmp_path: Path, factor: int) -> dict[str, int]:
-    """Every case `factor` times as often as listed; returns how they ended."""
+    """Run every case `factor` times as often as listed; count how they end."""
     ended, failures = {"converted": 0, "refused": 0}, []
     _cached(specimens)
     before = peak = _peak()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from converters.verify import verify
 from converters.weights import LegacyStore
 from jaxviz.model import Model
 from jaxviz.spec import Source
+from tests.support.keras_models import Keras, Parity, Randomise
 
 Layers = Callable[[Any], Any]
 
@@ -111,7 +113,7 @@ CASES: dict[str, tuple[tuple[int | None, ...], Layers]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_layer_computes_what_keras_computes(name: str, keras: Any, parity: Any) -> None:
+def test_layer_computes_what_keras_computes(name: str, keras: Keras, parity: Parity) -> None:
     shape, build = CASES[name]
     layers = build(keras.layers)
     layers = layers if isinstance(layers, list) else [layers]
@@ -126,7 +128,7 @@ ACTIVATIONS = (
 )  # fmt: skip
 
 
-def test_every_built_in_activation(keras: Any, parity: Any) -> None:
+def test_every_built_in_activation(keras: Keras, parity: Parity) -> None:
     image = keras.layers.Input((3, 4, 6))
     outputs = [keras.layers.Activation(name)(image) for name in ACTIVATIONS]
     fused = [keras.layers.Conv2D(4, 1, activation=name)(image) for name in ACTIVATIONS]
@@ -136,23 +138,23 @@ def test_every_built_in_activation(keras: Any, parity: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 )
-def test_merging_layers(name: str, keras: Any, parity: Any) -> None:
+def test_merging_layers(name: str, keras: Keras, parity: Parity) -> None:
     first, second = keras.layers.Input((5, 4, 3)), keras.layers.Input((5, 4, 3))
     parity(keras.Model([first, second], getattr(keras.layers, name)()([first, second])))
 
 
-def test_merging_broadcasts(keras: Any, parity: Any) -> None:
+def test_merging_broadcasts(keras: Keras, parity: Parity) -> None:
     image = keras.layers.Input((5, 4, 3))
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
     parity(keras.Model(image, keras.layers.Multiply()([image, gate])))
 
 
-def test_concatenation_along_another_axis(keras: Any, parity: Any) -> None:
+def test_concatenation_along_another_axis(keras: Keras, parity: Parity) -> None:
     first, second = keras.layers.Input((5, 4, 3)), keras.layers.Input((5, 2, 3))
     parity(keras.Model([first, second], keras.layers.Concatenate(axis=2)([first, second])))
 
 
-def test_multi_head_attention(keras: Any, parity: Any) -> None:
+def test_multi_head_attention(keras: Keras, parity: Parity) -> None:
     layers = keras.layers
     sequence, other = layers.Input((6, 5)), layers.Input((4, 3))
     image = layers.Input((3, 4, 5))
@@ -166,7 +168,7 @@ def test_multi_head_attention(keras: Any, parity: Any) -> None:
     parity(keras.Model([sequence, other, image], outputs))
 
 
-def test_attention(keras: Any, parity: Any) -> None:
+def test_attention(keras: Keras, parity: Parity) -> None:
     layers = keras.layers
     query, value, key = (layers.Input(shape) for shape in ((6, 5), (4, 5), (4, 5)))
     outputs = [
@@ -180,7 +182,7 @@ def test_attention(keras: Any, parity: Any) -> None:
 
 @pytest.mark.parametrize("axes", [1, 2, -1, (1, 2)])
 @pytest.mark.parametrize("normalize", [False, True])
-def test_dot(axes: Any, normalize: bool, keras: Any, parity: Any) -> None:
+def test_dot(axes: Any, normalize: bool, keras: Keras, parity: Parity) -> None:
     shapes = ((4, 4), (4, 4))
     first, second = (keras.layers.Input(shape) for shape in shapes)
     out = keras.layers.Dot(axes, normalize=normalize)([first, second])
@@ -188,7 +190,7 @@ def test_dot(axes: Any, normalize: bool, keras: Any, parity: Any) -> None:
     parity(keras.Model([first, second, *vectors], [out, keras.layers.Dot(-1)(vectors)]))
 
 
-def test_functions_in_a_graph(keras: Any, parity: Any) -> None:
+def test_functions_in_a_graph(keras: Keras, parity: Parity) -> None:
     ops = keras.ops
     x = keras.layers.Input((8, 8, 6))
     y = ops.sigmoid(x)
@@ -213,7 +215,7 @@ def test_functions_in_a_graph(keras: Any, parity: Any) -> None:
     parity(keras.Model(x, outputs))
 
 
-def test_functions_that_move_values_in_a_graph(keras: Any, parity: Any) -> None:
+def test_functions_that_move_values_in_a_graph(keras: Keras, parity: Parity) -> None:
     ops = keras.ops
     x = keras.layers.Input((8, 4, 6))
     blocks = ops.reshape(x, (-1, 8, 4, 2, 3))
@@ -237,7 +239,7 @@ def test_functions_that_move_values_in_a_graph(keras: Any, parity: Any) -> None:
     parity(keras.Model(x, outputs))
 
 
-def test_depth_to_space_as_a_chain(keras: Any, parity: Any) -> None:
+def test_depth_to_space_as_a_chain(keras: Keras, parity: Parity) -> None:
     ops = keras.ops
     x = keras.layers.Input((4, 5, 12))
     y = ops.reshape(x, (-1, 4, 5, 2, 2, 3))
@@ -247,7 +249,7 @@ def test_depth_to_space_as_a_chain(keras: Any, parity: Any) -> None:
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_functions_and_layers_of_the_same_name_in_a_file(
-    ending: str, keras: Any, randomised: Any, tmp_path: Any
+    ending: str, keras: Keras, randomised: Randomise, tmp_path: Path
 ) -> None:
     x = keras.layers.Input((4, 5, 6))
     y = keras.layers.Multiply()([x, x * 0.25])
@@ -258,14 +260,14 @@ def test_functions_and_layers_of_the_same_name_in_a_file(
     assert not report.missing
 
 
-def test_layers_of_keras_applications(keras: Any, parity: Any) -> None:
+def test_layers_of_keras_applications(keras: Keras, parity: Parity) -> None:
     from keras.src.applications.convnext import LayerScale, StochasticDepth
 
     x = keras.layers.Input((4, 5, 6))
     parity(keras.Model(x, StochasticDepth(0.5)(LayerScale(0.5, 6)(x))))
 
 
-def test_augmentation_does_nothing_at_inference(keras: Any, parity: Any) -> None:
+def test_augmentation_does_nothing_at_inference(keras: Keras, parity: Parity) -> None:
     layers = keras.layers
     x = keras.layers.Input((8, 8, 3))
     names = [name for name in vars(layers) if name.startswith("Random") and name != "RandomCrop"]
@@ -283,13 +285,13 @@ def test_augmentation_does_nothing_at_inference(keras: Any, parity: Any) -> None
 
 
 @pytest.mark.filterwarnings("ignore:.*rms_scaling:UserWarning")
-def test_layer_norm_with_rms_scaling(keras: Any, parity: Any) -> None:
+def test_layer_norm_with_rms_scaling(keras: Keras, parity: Parity) -> None:
     layer = keras.layers.LayerNormalization(rms_scaling=True)
     parity(keras.Sequential([keras.layers.Input((5, 4, 3)), layer]))
 
 
 @pytest.mark.parametrize("axis", [-1, None])
-def test_normalization_learned_from_data(axis: Any, keras: Any, tmp_path: Any) -> None:
+def test_normalization_learned_from_data(axis: Any, keras: Keras, tmp_path: Path) -> None:
     layer = keras.layers.Normalization(axis=axis)
     layer.adapt(np.random.default_rng(0).normal(2.0, 3.0, size=(20, 4, 5, 3)))
     model = keras.Sequential([keras.layers.Input((4, 5, 3)), layer])
@@ -300,14 +302,14 @@ def test_normalization_learned_from_data(axis: Any, keras: Any, tmp_path: Any) -
 
 
 @pytest.mark.parametrize("layer", ["Resizing", "UpSampling2D"])
-def test_bicubic_resizing(layer: str, keras: Any, parity: Any) -> None:
+def test_bicubic_resizing(layer: str, keras: Keras, parity: Parity) -> None:
     """TensorFlow takes its bicubic weights from a table of 1024 entries."""
     size = [11, 12] if layer == "Resizing" else [2]
     resized = getattr(keras.layers, layer)(*size, interpolation="bicubic")
     parity(keras.Sequential([keras.layers.Input((7, 9, 3)), resized]), tolerance=1e-3)
 
 
-def test_tensorflow_functions_in_a_graph(parity: Any) -> None:
+def test_tensorflow_functions_in_a_graph(parity: Parity) -> None:
     tf_keras, tf = pytest.importorskip("tf_keras"), pytest.importorskip("tensorflow")
     x = tf_keras.Input((8, 4, 8))
     outputs = [

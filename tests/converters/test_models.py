@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import converters
+from converters.keras_live import KerasModel
 from converters.verify import verify
 from jaxviz.errors import ConversionError, LayerError
 from jaxviz.model import Model
+from tests.support.keras_models import Keras, Parity, Randomise
 
 
 @pytest.fixture
-def branching(keras: Any) -> Any:
+def branching(keras: Keras) -> KerasModel:
     """A shared layer, a nested model within a nested model, two inputs, two outputs."""
     layers = keras.layers
     core = keras.Sequential(
@@ -32,7 +36,7 @@ def branching(keras: Any) -> Any:
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_a_saved_model_is_read_without_keras(
-    ending: str, branching: Any, randomised: Any, tmp_path: Any
+    ending: str, branching: KerasModel, randomised: Randomise, tmp_path: Path
 ) -> None:
     path = tmp_path / f"net{ending}"
     randomised(branching).save(path)
@@ -47,7 +51,7 @@ def test_a_saved_model_is_read_without_keras(
 
 
 def test_live_and_saved_give_the_same_bundle(
-    branching: Any, randomised: Any, tmp_path: Any
+    branching: KerasModel, randomised: Randomise, tmp_path: Path
 ) -> None:
     randomised(branching).save(tmp_path / "net.keras")
     saved, live = converters.convert_file(tmp_path / "net.keras"), converters.from_keras(branching)
@@ -58,13 +62,13 @@ def test_live_and_saved_give_the_same_bundle(
             np.testing.assert_array_equal(array, live.weights[layer][name])
 
 
-def test_weights_of_a_shared_layer_are_stored_once(branching: Any) -> None:
+def test_weights_of_a_shared_layer_are_stored_once(branching: KerasModel) -> None:
     bundle = converters.from_keras(branching)
     assert {"shared", "inner/core/conv"} <= bundle.weights.keys()
     assert not any("@" in layer for layer in bundle.weights)
 
 
-def test_the_output_does_not_need_the_layer_name_twice(keras: Any) -> None:
+def test_the_output_does_not_need_the_layer_name_twice(keras: Keras) -> None:
     image = keras.layers.Input((8, 8, 3), name="image")
     bundle = converters.from_keras(
         keras.Model(image, keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image))
@@ -75,7 +79,7 @@ def test_the_output_does_not_need_the_layer_name_twice(keras: Any) -> None:
 
 @pytest.mark.parametrize("frozen", [(), ("bn",), ("conv", "bn"), ("core",)])
 def test_order_of_arrays_in_a_nested_model_with_frozen_layers(
-    frozen: tuple[str, ...], keras: Any, randomised: Any, tmp_path: Any
+    frozen: tuple[str, ...], keras: Keras, randomised: Randomise, tmp_path: Path
 ) -> None:
     layers = keras.layers
     core = keras.Sequential(
@@ -97,7 +101,7 @@ def test_order_of_arrays_in_a_nested_model_with_frozen_layers(
     assert report.passed, str(report)
 
 
-def test_legacy_files_of_tf_keras(tmp_path: Any, randomised: Any) -> None:
+def test_legacy_files_of_tf_keras(tmp_path: Path, randomised: Randomise) -> None:
     tf_keras = pytest.importorskip("tf_keras")
     layers = tf_keras.layers
     core = tf_keras.Sequential([layers.Conv2D(4, 3), layers.BatchNormalization()], name="core")
@@ -106,19 +110,16 @@ def test_legacy_files_of_tf_keras(tmp_path: Any, randomised: Any) -> None:
     model = randomised(tf_keras.Model(image, layers.Flatten()(x)))
     for ending in (".keras", ".h5"):
         path = tmp_path / f"net{ending}"
-        with pytest.warns() if ending == ".h5" else _nothing():
+        with pytest.warns() if ending == ".h5" else contextlib.nullcontext():
             model.save(path)
         report = verify(converters.convert_file(path), path)
         assert report.passed, str(report)
     assert verify(converters.from_keras(model), model).passed
 
 
-class _nothing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-def test_until_keeps_only_what_it_needs(branching: Any, randomised: Any, tmp_path: Any) -> None:
+def test_until_keeps_only_what_it_needs(
+    branching: KerasModel, randomised: Randomise, tmp_path: Path
+) -> None:
     randomised(branching).save(tmp_path / "net.keras")
     bundle = converters.convert_file(tmp_path / "net.keras", until="sum")
     assert bundle.spec.outputs == ("sum",)
@@ -126,12 +127,12 @@ def test_until_keeps_only_what_it_needs(branching: Any, randomised: Any, tmp_pat
     assert verify(bundle, branching).passed
 
 
-def test_until_an_unknown_layer_offers_the_nearest(branching: Any) -> None:
+def test_until_an_unknown_layer_offers_the_nearest(branching: KerasModel) -> None:
     with pytest.raises(LayerError, match="Did you mean shared"):
         converters.from_keras(branching, until="shard")
 
 
-def test_all_unsupported_layers_are_named_at_once_and_how_far_it_can_go(keras: Any) -> None:
+def test_all_unsupported_layers_are_named_at_once_and_how_far_it_can_go(keras: Keras) -> None:
     layers = keras.layers
     image = layers.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, name="fine")(image)
@@ -148,7 +149,7 @@ def test_all_unsupported_layers_are_named_at_once_and_how_far_it_can_go(keras: A
     ]
 
 
-def test_names_may_be_anything(keras: Any, parity: Any) -> None:
+def test_names_may_be_anything(keras: Keras, parity: Parity) -> None:
     layers = keras.layers
     image = layers.Input((8, 8, 3), name="an image")
     x = layers.Conv2D(3, 1, name="größe-#1 …")(image)
@@ -158,7 +159,7 @@ def test_names_may_be_anything(keras: Any, parity: Any) -> None:
 
 
 def test_the_flax_model_of_a_converted_file_runs(
-    branching: Any, randomised: Any, tmp_path: Any
+    branching: KerasModel, randomised: Randomise, tmp_path: Path
 ) -> None:
     randomised(branching).save(tmp_path / "net.keras")
     model = Model(converters.convert_file(tmp_path / "net.keras"))
@@ -168,7 +169,7 @@ def test_the_flax_model_of_a_converted_file_runs(
     assert seen["shared@1"].shape == (1, 8, 8, 4)
 
 
-def test_channels_first_becomes_channels_last(keras: Any, randomised: Any) -> None:
+def test_channels_first_becomes_channels_last(keras: Keras, randomised: Randomise) -> None:
     """Built twice with the same weights: Keras on a CPU does not compute channels_first."""
 
     def build(first: bool) -> Any:
@@ -196,7 +197,7 @@ def test_channels_first_becomes_channels_last(keras: Any, randomised: Any) -> No
     assert verify(expected, last, images).passed
 
 
-def test_channels_first_flattened_in_keras_order(keras: Any) -> None:
+def test_channels_first_flattened_in_keras_order(keras: Keras) -> None:
     layers = keras.layers
     image = layers.Input((3, 4, 5))
     x = layers.ZeroPadding2D(1, data_format="channels_first")(image)
@@ -207,7 +208,9 @@ def test_channels_first_flattened_in_keras_order(keras: Any) -> None:
     np.testing.assert_array_equal(Model(bundle)(images), padded.reshape(2, -1))
 
 
-def test_half_precision_weights_become_float32(keras: Any, randomised: Any, tmp_path: Any) -> None:
+def test_half_precision_weights_become_float32(
+    keras: Keras, randomised: Randomise, tmp_path: Path
+) -> None:
     layers = keras.layers
     model = keras.Sequential(
         [layers.Input((6, 6, 3)), layers.Conv2D(4, 3, dtype="float16", name="conv")]
@@ -240,7 +243,7 @@ def test_a_nested_model_in_training_mode_is_refused() -> None:
 
 
 @pytest.fixture
-def over_time(keras: Any) -> Any:
+def over_time(keras: Keras) -> KerasModel:
     """A convolutional network and single layers, each at every step of a sequence."""
     layers = keras.layers
     core = keras.Sequential(
@@ -270,21 +273,21 @@ def over_time(keras: Any) -> Any:
     return keras.Model(video, outputs, name="net")
 
 
-def test_time_distributed_layers_and_models(over_time: Any, parity: Any) -> None:
+def test_time_distributed_layers_and_models(over_time: KerasModel, parity: Parity) -> None:
     report = parity(over_time)
     assert {"maps", "maps/c", "steps", "steps/conv", "steps/dense"} <= {r.name for r in report.rows}
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_time_distributed_in_a_file(
-    ending: str, over_time: Any, randomised: Any, tmp_path: Any
+    ending: str, over_time: KerasModel, randomised: Randomise, tmp_path: Path
 ) -> None:
     randomised(over_time).save(tmp_path / f"net{ending}")
     report = verify(converters.convert_file(tmp_path / f"net{ending}"), over_time)
     assert report.passed, str(report)
 
 
-def test_what_cannot_be_computed_at_every_step_is_named(keras: Any) -> None:
+def test_what_cannot_be_computed_at_every_step_is_named(keras: Keras) -> None:
     layers = keras.layers
     video = layers.Input((4, 5, 6, 6))
     layer = layers.TimeDistributed(layers.GroupNormalization(2, name="norm"), name="steps")

@@ -1,6 +1,6 @@
-"""Files of Keras 1, and of Keras on Theano: names, layouts and kernels of another time.
+"""Files of Keras 1, and of Keras on Theano, with their own names, layouts and kernels.
 
-The specimens were written, and their results computed, by Keras 1.2.2 itself; see
+Keras 1.2.2 itself wrote the specimens and computed their results; see
 `tests/specimens/make_keras1.py`.
 """
 
@@ -22,6 +22,7 @@ from converters.lower import lower
 from converters.verify import as_spec
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.model import Model, run
+from tests.support.keras_models import Randomise
 
 SPECIMENS = Path(__file__).parents[1] / "specimens"
 NAMES = ["last", "first", "sequence", "volume", "volume_first", "transposed"]
@@ -90,7 +91,9 @@ def test_batch_normalization_by_the_batch_is_refused(tmp_path: Path) -> None:
         converters.convert_file(path)
 
 
-def test_kernels_trained_with_theano_are_turned_round(randomised: Any, tmp_path: Path) -> None:
+def test_kernels_trained_with_theano_are_turned_round(
+    randomised: Randomise, tmp_path: Path
+) -> None:
     """Theano computes true convolutions, TensorFlow cross-correlations."""
     tf_keras = pytest.importorskip("tf_keras")
     layers = tf_keras.layers

@@ -1,6 +1,6 @@
-"""Graphs of any layers with any options: refused, or lowered to shapes that JAX agrees with.
+"""Random graphs of layers with random options are refused, or lowered to the shapes of JAX.
 
-`pytest tests/converters/test_random_graphs.py -m slow` tries ten times as many.
+`pytest tests/converters/test_random_graphs.py -m slow` tries 5,000 instead of 300.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FUNCTIONS = sorted(name[4:] for name in TRIED if name.startswith("ops."))
 small = st.integers(-2, 7)
 number = st.one_of(small, small, st.floats(-2, 2), st.none(), st.booleans())
 values = st.one_of(number, st.lists(small, max_size=4), st.just("x"))
-#: Options with values that often make sense; any may be anything else as well.
+#: Options with values that are often valid; each may get any other value too.
 SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "filters": st.integers(1, 6), "units": st.integers(1, 6), "groups": st.sampled_from([1, 2, 3]),
     "kernel_size": st.integers(1, 3), "pool_size": st.integers(1, 3), "strides": st.integers(1, 3),
@@ -56,7 +56,7 @@ MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Conca
 
 
 def options_of(class_name: str, operation: bool) -> list[str]:
-    """The options that Keras' class has and that are drawn here."""
+    """The options of a Keras class that `SENSIBLE` has values for."""
     import keras
 
     found = getattr(keras.layers, class_name, None)
@@ -69,7 +69,7 @@ def options_of(class_name: str, operation: bool) -> list[str]:
 
 @st.composite
 def layers(draw: st.DrawFn, index: int) -> dict[str, Any]:
-    """A layer or function on one or two of the tensors before it."""
+    """A layer or function of one or two earlier tensors."""
     operation = draw(st.sampled_from([False, False, True]))
     class_name = draw(st.sampled_from(FUNCTIONS if operation else CLASSES))
     config = {name: draw(SENSIBLE[name]) for name in options_of(class_name, operation)}

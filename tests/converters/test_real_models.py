@@ -16,7 +16,7 @@ from converters.verify import random_inputs, verify
 from tests.support.models import real_model
 
 PHOTOGRAPHS = sorted((Path(__file__).parents[2] / "docs" / "images").glob("[ac]*.png"))
-#: The file, the number of its convolutions, and what its inputs range over.
+#: For each file, the number of convolutions and the range of the inputs.
 NETWORKS = {
     "fer.hdf5": (15, (-1.0, 1.0)),
     "mobilenetv2.model": (52, (-1.0, 1.0)),
@@ -27,7 +27,7 @@ NETWORKS = {
     "chess.keras": (3, (0.0, 1.0)),
     "phylodeep.h5": (3, (0.0, 1.0)),
 }
-#: Relative L2 error at float32. MobileNetV2's trained weights reach 5e-6 in its last layers.
+#: Largest relative L2 error at float32; the last layers of MobileNetV2 reach 5e-6.
 TOLERANCE = 1e-5
 
 
@@ -61,7 +61,7 @@ def test_every_layer_of_a_trained_network(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:The initializer:UserWarning")
 def test_a_network_of_tensorflow_js() -> None:
-    """Its weights go into Keras by their names, which is no way that converters knows."""
+    """The reference gets its weights by name, independently of the converter."""
     tf_keras = pytest.importorskip("tf_keras")
     path = real_model("upscaler/model.json")
     document = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Every way to hand a model over gives the same numbers."""
+"""Every source of a model gives equal numbers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 
 import converters
+from converters.keras_live import KerasModel
 from converters.layers.registry import CUSTOM
 from converters.verify import verify
 from jaxviz.errors import ConversionError, ModelFileError
 from jaxviz.spec import Scale
+from tests.support.keras_models import Keras, Randomise, assert_same, write_tensorflow_js
 
 
 @pytest.fixture
-def net(keras: Any, randomised: Any) -> Any:
+def net(keras: Keras, randomised: Randomise) -> Any:
     layers = keras.layers
     image = layers.Input((8, 8, 3), name="image")
     x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
@@ -33,13 +35,7 @@ def net(keras: Any, randomised: Any) -> Any:
     return randomised(keras.Model(image, layers.Flatten(name="flat")(x), name="net"))
 
 
-def assert_same(bundle: Any, model: Any) -> None:
-    report = verify(bundle, model)
-    assert report.passed, str(report)
-    assert not report.missing
-
-
-def test_architecture_as_json_and_weights_of_keras_3(net: Any, tmp_path: Path) -> None:
+def test_architecture_as_json_and_weights_of_keras_3(net: KerasModel, tmp_path: Path) -> None:
     (tmp_path / "net.json").write_text(net.to_json())
     net.save_weights(tmp_path / "net.weights.h5")
     assert converters.recognises(tmp_path / "net.json")
@@ -48,7 +44,7 @@ def test_architecture_as_json_and_weights_of_keras_3(net: Any, tmp_path: Path) -
     )
 
 
-def test_architecture_without_weights_says_so(net: Any, tmp_path: Path) -> None:
+def test_architecture_without_weights_says_so(net: KerasModel, tmp_path: Path) -> None:
     (tmp_path / "net.json").write_text(net.to_json())
     with pytest.raises(ModelFileError, match="holds an architecture but no weights"):
         converters.convert_file(tmp_path / "net.json")
@@ -56,7 +52,7 @@ def test_architecture_without_weights_says_so(net: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_weights_from_another_model_file(
-    ending: str, net: Any, keras: Any, randomised: Any, tmp_path: Path
+    ending: str, net: KerasModel, keras: Keras, randomised: Randomise, tmp_path: Path
 ) -> None:
     net.save(tmp_path / f"net{ending}")
     other = randomised(keras.models.clone_model(net), seed=7)
@@ -68,7 +64,7 @@ def test_weights_from_another_model_file(
 
 
 def test_legacy_weights_are_matched_by_order_where_generated_names_differ(
-    keras: Any, randomised: Any, tmp_path: Path
+    keras: Keras, randomised: Randomise, tmp_path: Path
 ) -> None:
     tf_keras = pytest.importorskip("tf_keras")
 
@@ -89,7 +85,7 @@ def test_legacy_weights_are_matched_by_order_where_generated_names_differ(
 
 
 def test_a_function_that_returns_a_live_model(
-    net: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    net: KerasModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "my_models.py").write_text("model = None\ndef build():\n    return model\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -103,7 +99,7 @@ def test_a_function_that_returns_a_live_model(
 
 
 def test_a_function_is_called_once_to_convert_and_to_verify(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keras: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keras: Keras
 ) -> None:
     """Another call would give other random weights."""
     (tmp_path / "random_model.py").write_text(
@@ -135,7 +131,7 @@ print(keras.backend.backend(), len(report.rows))
 
 
 @pytest.mark.parametrize("kind", ["Functional", "Sequential"])
-def test_a_bare_configuration(kind: str, net: Any, keras: Any, tmp_path: Path) -> None:
+def test_a_bare_configuration(kind: str, net: KerasModel, keras: Keras, tmp_path: Path) -> None:
     model = net if kind == "Functional" else keras.Sequential(
         [keras.layers.Input((6, 6, 3)), keras.layers.Conv2D(4, 3, name="c")]
     )  # fmt: skip
@@ -146,8 +142,8 @@ def test_a_bare_configuration(kind: str, net: Any, keras: Any, tmp_path: Path) -
     )
 
 
-def test_weight_groups_of_tf_keras_2_13(tf_net: Any, tmp_path: Path) -> None:
-    """It called the lists of layers otherwise, in nested models too."""
+def test_weight_groups_of_tf_keras_2_13(tf_net: KerasModel, tmp_path: Path) -> None:
+    """That version has another name for lists of layers, in nested models too."""
     tf_net.save(tmp_path / "net.keras")
     with zipfile.ZipFile(tmp_path / "net.keras") as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -162,43 +158,16 @@ def test_weight_groups_of_tf_keras_2_13(tf_net: Any, tmp_path: Path) -> None:
     assert_same(converters.convert_file(tmp_path / "old.keras"), tf_net)
 
 
-def tensorflow_js(model: Any, folder: Path, quantize: str | None = None, shards: int = 1) -> Path:
-    """What the tensorflowjs converter writes for a tf_keras model."""
-    weights, data = [], b""
-    for variable in model.weights:
-        array = variable.numpy().astype(np.float32)
-        entry: dict[str, Any] = {
-            "name": variable.name.split(":")[0], "shape": list(array.shape), "dtype": "float32",
-        }  # fmt: skip
-        if quantize == "float16":
-            entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
-            array = array.astype(np.float16)
-        elif quantize:
-            levels = np.iinfo(quantize).max
-            low, high = float(array.min()), float(array.max())
-            scale = (high - low) / levels or 1.0
-            entry["quantization"] = {"dtype": quantize, "scale": scale, "min": low}
-            array = np.round((array - low) / scale).astype(quantize)
-        weights.append(entry)
-        data += array.tobytes()
-    size = -(-len(data) // shards)
-    paths = [f"group1-shard{i + 1}of{shards}.bin" for i in range(shards)]
-    for i, path in enumerate(paths):
-        (folder / path).write_bytes(data[i * size : (i + 1) * size])
-    topology = {
-        "keras_version": "2.21.0", "backend": "tensorflow",
-        "model_config": json.loads(model.to_json()),
-    }  # fmt: skip
-    document = {
-        "format": "layers-model", "generatedBy": "keras v2.21.0", "modelTopology": topology,
-        "weightsManifest": [{"paths": paths, "weights": weights}],
-    }  # fmt: skip
-    (folder / "model.json").write_text(json.dumps(document))
-    return folder / "model.json"
+def tensorflow_js(
+    model: KerasModel, folder: Path, quantize: str | None = None, shards: int = 1
+) -> Path:
+    """A tf_keras model in the files of TensorFlow.js."""
+    arrays = [(v.name.split(":")[0], v.numpy().astype(np.float32)) for v in model.weights]
+    return write_tensorflow_js(model, arrays, folder, quantize=quantize, shards=shards)
 
 
 @pytest.fixture
-def tf_net(randomised: Any) -> Any:
+def tf_net(randomised: Randomise) -> Any:
     tf_keras = pytest.importorskip("tf_keras")
     layers = tf_keras.layers
     inner = tf_keras.Sequential([layers.Conv2D(4, 3, name="a"), layers.ReLU(6.0)], name="inner")
@@ -209,7 +178,7 @@ def tf_net(randomised: Any) -> Any:
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-def test_tensorflow_js(shards: int, tf_net: Any, tmp_path: Path) -> None:
+def test_tensorflow_js(shards: int, tf_net: KerasModel, tmp_path: Path) -> None:
     path = tensorflow_js(tf_net, tmp_path, shards=shards)
     for handed in (path, tmp_path):
         assert converters.recognises(handed)
@@ -220,7 +189,7 @@ def test_tensorflow_js(shards: int, tf_net: Any, tmp_path: Path) -> None:
     ("quantize", "tolerance"), [("uint8", 2e-2), ("uint16", 1e-4), ("float16", 1e-3)]
 )
 def test_tensorflow_js_quantized(
-    quantize: str, tolerance: float, tf_net: Any, tmp_path: Path
+    quantize: str, tolerance: float, tf_net: KerasModel, tmp_path: Path
 ) -> None:
     path = tensorflow_js(tf_net, tmp_path, quantize=quantize, shards=2)
     report = verify(converters.convert_file(path), tf_net, tolerance=tolerance)
@@ -242,7 +211,7 @@ def test_tensorflow_js_quantized(
         (lambda d: d.update(weightsManifest=None), "lists no weights"),
     ],
 )
-def test_bad_tensorflow_js(change: Any, message: str, tf_net: Any, tmp_path: Path) -> None:
+def test_bad_tensorflow_js(change: Any, message: str, tf_net: KerasModel, tmp_path: Path) -> None:
     path = tensorflow_js(tf_net, tmp_path)
     document = json.loads(path.read_text())
     change(document)
@@ -252,7 +221,7 @@ def test_bad_tensorflow_js(change: Any, message: str, tf_net: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_a_shard_that_is_no_plain_file(kind: str, tf_net: Any, tmp_path: Path) -> None:
+def test_a_shard_that_is_no_plain_file(kind: str, tf_net: KerasModel, tmp_path: Path) -> None:
     shard = tensorflow_js(tf_net, tmp_path).parent / "group1-shard1of1.bin"
     shard.rename(tmp_path / "elsewhere")
     {
@@ -264,7 +233,7 @@ def test_a_shard_that_is_no_plain_file(kind: str, tf_net: Any, tmp_path: Path) -
         converters.convert_file(tmp_path)
 
 
-def test_a_saved_model_needs_trust(tf_net: Any, tmp_path: Path) -> None:
+def test_a_saved_model_needs_trust(tf_net: KerasModel, tmp_path: Path) -> None:
     tf_net.save(tmp_path / "saved", save_format="tf")
     assert converters.recognises(tmp_path / "saved")
     with pytest.raises(ModelFileError, match="can run the code in it"):
@@ -272,7 +241,7 @@ def test_a_saved_model_needs_trust(tf_net: Any, tmp_path: Path) -> None:
     assert_same(converters.convert_file(tmp_path / "saved", trust=True), tf_net)
 
 
-def test_a_registered_custom_layer(keras: Any, randomised: Any, tmp_path: Path) -> None:
+def test_a_registered_custom_layer(keras: Keras, randomised: Randomise, tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("mine")
     class MyScale(keras.layers.Layer):  # type: ignore[misc, name-defined]
         def build(self, shape: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a conversion takes in memory, measured in a process of its own."""
+"""The memory of a conversion, measured in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.keras_models import Keras
+
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-#: Peak above the imports, as a multiple of the weights' size.
+#: Largest peak above the imports, as a multiple of the weights' size.
 MOST = 2.5
 SCRIPT = """
 import json, resource, sys
@@ -33,7 +34,7 @@ def measured(path: Path, until: str = "") -> dict[str, int]:
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
-def test_memory_is_bounded_by_the_weights(ending: str, keras: Any, tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_weights(ending: str, keras: Keras, tmp_path: Path) -> None:
     layers = [keras.layers.Dense(1600, name=f"dense{i}") for i in range(8)]
     model = keras.Sequential([keras.layers.Input((1600,)), *layers])
     path = tmp_path / f"net{ending}"
@@ -41,7 +42,7 @@ def test_memory_is_bounded_by_the_weights(ending: str, keras: Any, tmp_path: Pat
     whole = measured(path)
     assert whole["size"] == 4 * model.count_params()
     assert whole["taken"] < MOST * whole["size"], whole
-    # The child holds one array at a time beside what Python, NumPy and h5py take.
+    # The child holds one array at a time, beside Python, NumPy and h5py.
     assert whole["children"] < 2 * whole["size"], whole
     part = measured(path, until="dense1")
     assert part["size"] == whole["size"] // 4

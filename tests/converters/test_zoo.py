@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from converters import zoo
+from tests.support.keras_models import Keras
 
 
 def assert_equal(row: zoo.Row) -> None:
@@ -16,12 +15,12 @@ def assert_equal(row: zoo.Row) -> None:
 
 
 @pytest.mark.parametrize("name", zoo.SMALL)
-def test_a_small_member_of_each_family(name: str, keras: Any) -> None:
+def test_a_small_member_of_each_family(name: str, keras: Keras) -> None:
     assert_equal(zoo.check(name, top=False))
 
 
 @pytest.mark.slow
-def test_the_whole_zoo(keras: Any) -> None:
+def test_the_whole_zoo(keras: Keras) -> None:
     names = zoo.networks()
     assert len(names) >= 40
     for row in zoo.rows(names):

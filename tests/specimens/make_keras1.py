@@ -1,9 +1,9 @@
-"""Write the specimens of Keras 1: its own files, and what it computes on one input.
+"""Write the specimens of Keras 1: its own files, and its results on one input.
 
     pip download --no-deps --no-binary :all: keras==1.2.2    (and unpack it)
     python make_keras1.py FOLDER_OF_KERAS_1
 
-Keras 1.2.2 runs on TensorFlow's graph mode of today with a few names put back.
+Keras 1.2.2 runs on the graph mode of today's TensorFlow, after a few names are put back.
 """
 
 # mypy: ignore-errors
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import importlib
 import inspect
 import os
 import sys
@@ -43,12 +44,10 @@ def put_back_old_names() -> None:
 
 put_back_old_names()
 sys.path.insert(0, sys.argv[1])
-import keras.layers as L  # noqa: E402
-from keras import backend as K  # noqa: E402
-from keras.layers.advanced_activations import ELU, LeakyReLU, PReLU, ThresholdedReLU  # noqa: E402
-from keras.layers.noise import GaussianDropout, GaussianNoise  # noqa: E402
-from keras.models import Model, Sequential  # noqa: E402
-
+L, K, models = (
+    importlib.import_module(f"keras.{name}") for name in ("layers", "backend", "models")
+)
+Model, Sequential = models.Model, models.Sequential
 TF, TH = {"dim_ordering": "tf"}, {"dim_ordering": "th"}
 
 
@@ -97,10 +96,13 @@ def channels_last():
     y = L.merge([shared(a), shared(b)], mode="sum", name="sum")
     for mode, other in (("mul", a), ("ave", b), ("max", a), ("concat", x)):
         y = L.merge([y, other], mode=mode, name=mode)
+    advanced = importlib.import_module("keras.layers.advanced_activations")
+    noise = importlib.import_module("keras.layers.noise")
     layers = [
-        LeakyReLU(0.2, name="leaky"), PReLU(name="prelu"), ELU(0.7, name="elu"),
-        ThresholdedReLU(0.1, name="threshold"), L.Dropout(0.5), L.SpatialDropout2D(0.5, **TF),
-        GaussianNoise(0.1), GaussianDropout(0.1),
+        advanced.LeakyReLU(0.2, name="leaky"), advanced.PReLU(name="prelu"),
+        advanced.ELU(0.7, name="elu"), advanced.ThresholdedReLU(0.1, name="threshold"),
+        L.Dropout(0.5), L.SpatialDropout2D(0.5, **TF),
+        noise.GaussianNoise(0.1), noise.GaussianDropout(0.1),
         L.MaxPooling2D((2, 3), strides=(1, 2), border_mode="same", name="max_pool", **TF),
         L.AveragePooling2D((2, 2), name="average_pool", **TF), L.UpSampling2D((2, 3), **TF),
         L.ZeroPadding2D((1, 2), **TF), L.ZeroPadding2D({"top_pad": 1, "left_pad": 2}, **TF),
