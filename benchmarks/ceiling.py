@@ -33,7 +33,7 @@ def fractions(cell: dict[str, Any], products: float, memory: float) -> dict[str,
     channels = np.zeros(stepper.units, int)
     program = stepper.compiled(stepper.start(channels), channels)
     moved = accessed_bytes(program) / stepper.chunk
-    needed = step_cost(bundle.spec, cell["layer"], stepper.renderer.shape).flops
+    needed = step_cost(bundle.spec, cell["layer"], stepper.renderer.setup.shape).flops
     seconds = min(own["milliseconds"]) / 1e3
     return {
         "network": cell["network"],

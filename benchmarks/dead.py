@@ -10,20 +10,25 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 import jaxviz
 from benchmarks.environment import CACHE
+from jaxviz.bundle import Bundle
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.imaging.ranges import parse_range
 from jaxviz.presets import DEFAULT_PRESET, get_preset
-from jaxviz.spec import Activation
+from jaxviz.spec import Activation, ModelSpec
 from jaxviz.status import Reason, UnitStatus
 
+#: The counts of a layer.
+Row = dict[str, Any]
 
-def relu_layers(spec):
+
+def relu_layers(spec: ModelSpec) -> list[str]:
     """Names of the ReLU nodes whose output is a map, in order."""
     shapes = spec.shapes()
     return [
@@ -35,7 +40,7 @@ def relu_layers(spec):
     ]
 
 
-def measured(bundle, layer, arguments):
+def measured(bundle: Bundle, layer: str, arguments: argparse.Namespace) -> Row:
     """The counts of one layer, over evenly spread units."""
     begin = time.perf_counter()
     preset = get_preset(arguments.preset).override(steps=arguments.steps, rescue=True)
@@ -61,14 +66,14 @@ def measured(bundle, layer, arguments):
     }
 
 
-def total(rows):
+def total(rows: list[Row]) -> Row:
     """The counts over all layers; `dead` excludes the units shown to be unreachable."""
     names = ("units", "dead before rescue", "rescued", "unreachable", "dead")
     sums = {name: sum(row[name] for row in rows) for name in names}
     return {"layers": len(rows), **sums, "dead in %": round(100 * sums["dead"] / sums["units"], 2)}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model")
     parser.add_argument("--range", required=True)
@@ -85,7 +90,7 @@ def main():
     begin = time.perf_counter()
     bundle = jaxviz.load_bundle(arguments.model).with_spec(range=parse_range(arguments.range))
     settings = {n: getattr(arguments, n) for n in ("preset", "size", "steps", "units")}
-    found = {"model": Path(arguments.model).name, "settings": settings, "layers": []}
+    found: Row = {"model": Path(arguments.model).name, "settings": settings, "layers": []}
     if arguments.out.exists():
         found = json.loads(arguments.out.read_text())
         if found["settings"] != settings:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def peers_python(given: Path | None = None) -> Path:
     python = given or HERE / ".venv" / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", HERE / ".venv"], check=True)
-        install = [python, "-m", "pip", "install", "-q"]
+        install = [str(python), "-m", "pip", "install", "-q"]
         subprocess.run([*install, *REQUIREMENTS], check=True)
         if subprocess.run([*install, *OPTIONAL]).returncode:
             print("cannot install torch-lucent: the peer is left out", file=sys.stderr)
@@ -70,12 +70,12 @@ def build_networks(python: Path, names: Iterable[str] = NETWORKS) -> None:
         if not (MODELS / "mobilenetv2.model").exists():
             subprocess.run([sys.executable, ROOT / "scripts" / "fetch_models"], check=True)
         weights = load_bundle(MODELS / "mobilenetv2.model").weights
-        named = {f"{layer}|{n}": a for layer, some in weights.items() for n, a in some.items()}
         with tempfile.TemporaryDirectory() as folder:
             converted, models = Path(folder) / "mobilenet.npz", Path(folder)
-            np.savez(converted, **named)
+            save_weights(converted, weights)
             (models / "fer.h5").write_bytes((MODELS / "fer.hdf5").read_bytes())
-            command = [python, "-m", "benchmarks.peers.networks", CACHE, models, converted, *names]
+            given = map(str, (CACHE, models, converted, *names))
+            command = [str(python), "-m", "benchmarks.peers.networks", *given]
             subprocess.run(command, check=True, env=peer_environment())
     for name in names:
         if not (CACHE / f"{name}.json").exists():
@@ -87,9 +87,14 @@ def export(model: Path, folder: Path) -> None:
     from jaxviz.bundle.load import load_bundle
 
     bundle = load_bundle(model)
-    arrays = {f"{layer}|{n}": a for layer, some in bundle.weights.items() for n, a in some.items()}
-    np.savez(folder / f"{model.stem}.npz", **arrays)
+    save_weights(folder / f"{model.stem}.npz", bundle.weights)
     (folder / f"{model.stem}.json").write_text(bundle.spec.model_dump_json())
+
+
+def save_weights(path: Path, weights: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Save weights as an .npz of arrays called "LAYER|NAME"."""
+    named = {f"{layer}|{n}": a for layer, some in weights.items() for n, a in some.items()}
+    np.savez(path, **named)  # type: ignore[arg-type]
 
 
 def provenance(peers: Path | None = None) -> dict[str, Any]:

@@ -14,22 +14,25 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import jax
 
 from benchmarks.cells import CELLS
 from benchmarks.environment import CACHE, RESULTS, provenance
 from benchmarks.plain import plain_step
-from benchmarks.report.compiled import gpu_table
+from benchmarks.report.compiled import OURS, PLAIN, WIDE, gpu_table
 from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.jobs.estimate import needed_memory
 from jaxviz.presets import get_preset
 from jaxviz.runtime.devices import Target, find_target
+from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.hlo import kernels, library_calls, moved_bytes, own_convolutions
 
 UNITS = 64
-VARIANTS = ("plain", "jaxviz", "jaxviz float32")
+#: Variant and jaxviz' dtype; None is the plain translation.
+VARIANTS: dict[str, Dtype | Literal["auto"] | None] = {PLAIN: None, OURS: "auto", WIDE: "float32"}
 
 
 def read(lowered: jax.stages.Lowered) -> dict[str, object]:
@@ -52,7 +55,7 @@ def compiled(cell: tuple[str, str, int], target: Target) -> dict[str, object]:
     network, layer, size = cell
     bundle = load_bundle(CACHE / f"{network}.keras")
     result: dict[str, object] = {"network": network, "layer": layer, "size": size}
-    for name, dtype in zip(VARIANTS, (None, "auto", "float32"), strict=True):
+    for name, dtype in VARIANTS.items():
         if dtype is None:
             lowered = plain_step(bundle, layer, size, target, units=UNITS)
         else:

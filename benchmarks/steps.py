@@ -32,6 +32,8 @@ PEERS = ("keras.io", "tensorflow", "keras-jax", "torch", "tf-keras-vis", "torch-
 LIKE_ROBUST = ("tensorflow-fourier", "tf-keras-vis", "torch-lucent")
 #: One of these is the fastest peer in nearly every cell.
 FASTEST = ("tensorflow", "torch")
+#: Preset: its peers.
+BESIDE: dict[str, tuple[str, ...]] = {"keras-io": PEERS, "robust": LIKE_ROBUST}
 IMAGES = 16
 Cell = tuple[str, str, int]
 SECONDS = 0.3  # for each peer in a round
@@ -131,7 +133,7 @@ def parsed() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--preset", choices=("keras-io", "robust"), default="keras-io")
+    parser.add_argument("--preset", choices=BESIDE, default="keras-io")
     parser.add_argument(
         "--only",
         action="append",
@@ -171,8 +173,7 @@ def main() -> None:
         cells = [(options.model.stem, x, options.size) for x in options.layers.split(",")]
     else:
         build_networks(python, {network for network, _, _ in cells})
-    possible = PEERS if options.preset == "keras-io" else LIKE_ROBUST
-    possible = FASTEST if options.others else possible
+    possible = FASTEST if options.others else BESIDE[options.preset]
     peers = ["jaxviz", *(peer for peer in possible if peer not in options.skip)]
     parts = ["steps", options.model.stem if options.model else ""]
     parts += ["robust" if options.preset == "robust" else "", "others" if options.others else ""]

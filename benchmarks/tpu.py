@@ -28,6 +28,7 @@ import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import jax
 
@@ -39,13 +40,14 @@ from jaxviz.bundle.load import load_bundle
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.presets import get_preset
 from jaxviz.runtime.devices import Target, find_target
+from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.hlo import collectives, estimated_cycles, traffic
 from jaxviz.runtime.xla_options import Options, compiler_options
 
 UNITS_PER_CHIP = 128
 CYCLES = "kilocycles"
 #: Variant and jaxviz' dtype; None is the plain translation.
-VARIANTS = {PLAIN: None, OURS: "auto", WIDE: "float32"}
+VARIANTS: dict[str, Dtype | Literal["auto"] | None] = {PLAIN: None, OURS: "auto", WIDE: "float32"}
 #: Network, layer, side of the image.
 Cell = tuple[str, str, int]
 
@@ -68,6 +70,8 @@ def counted(
         return before
     program = lowered.compile()
     cost, memory = program.cost_analysis(), program.memory_analysis()
+    assert cost is not None
+    assert memory is not None
     text = program.as_text() or ""
     moved = list(traffic(text))
     return {
@@ -87,9 +91,10 @@ def lowered_step(cell: Cell, variant: str, target: Target) -> jax.stages.Lowered
     network, layer, size = cell
     bundle = load_bundle(CACHE / f"{network}.keras")
     units = UNITS_PER_CHIP * len(target.devices)
-    if variant == PLAIN:
+    dtype = VARIANTS[variant]
+    if dtype is None:
         return plain_step(bundle, layer, size, target, units=units)
-    preset, dtype = get_preset("keras-io"), VARIANTS[variant]
+    preset = get_preset("keras-io")
     return LayerRenderer.for_layer(
         bundle, layer, preset, size=size, dtype=dtype, target=target
     ).lower(units)
@@ -131,14 +136,15 @@ class Results:
 
     def before(self, target: str, cell: Cell) -> dict:
         """The record of a cell; empty where there is none."""
-        cells = next((one["cells"] for one in self.targets if one["target"] == target), [])
+        cells = [c for one in self.targets if one["target"] == target for c in one["cells"]]
         return next((c for c in cells if (c["network"], c["layer"], c["size"]) == cell), {})
 
     def put(self, target: str, cell: Cell, found: dict) -> None:
         """Store the record of a cell, in the order of `CELLS`."""
         one = next((one for one in self.targets if one["target"] == target), None)
         if one is None:
-            self.targets.append(one := {"target": target, "cells": []})
+            one = {"target": target, "cells": []}
+            self.targets.append(one)
         about = provenance() | {"units_per_chip": UNITS_PER_CHIP, "dtype": None}
         about["versions"]["libtpu"] = version("libtpu")
         old = self.before(target, cell)

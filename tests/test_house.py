@@ -1,8 +1,6 @@
 """The house rules, read from the syntax trees of the package, its converters, benchmarks and tests.
 
-`scripts/test` checks the direction of imports with import-linter; the rules here are the others.
-`KNOWN` lists the places where a rule does not hold yet. It only shrinks: a place that is put
-right has to leave the list.
+import-linter checks the direction of imports (`pyproject.toml`); these are the other rules.
 """
 
 from __future__ import annotations
@@ -34,8 +32,6 @@ THIRD_PARTY = {
     "_is_graph_network": "tf.keras: whether a model has a graph; likewise",
     "_forward_hooks": "PyTorch: hooks that a peer of the benchmarks leaves behind",
 }
-#: Places where a rule does not hold yet, one a line: "rule: file: what".
-KNOWN: set[str] = set()
 
 
 @cache
@@ -236,12 +232,5 @@ RULES = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_rule(rule):
-    found = {f"{rule}: {place}" for place in RULES[rule]()}
-    known = {place for place in KNOWN if place.startswith(f"{rule}: ")}
-    assert not found - known, f"{RULES[rule].__doc__}\n" + "\n".join(sorted(found - known))
-    held = "\n".join(sorted(known - found))
-    assert not known - found, f"put right, so remove from KNOWN:\n{held}"
-
-
-def test_known_places_name_a_rule():
-    assert {place.split(": ")[0] for place in KNOWN} <= set(RULES)
+    found = sorted(set(RULES[rule]()))
+    assert not found, f"{RULES[rule].__doc__}\n" + "\n".join(found)

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,7 +160,8 @@ def kernel(op, role, array, layout):
 
 
 def upstream(nodes, layer):
-    wanted, kept = {layer}, []
+    wanted = {layer}
+    kept: list[dict[str, Any]] = []
     for node in reversed(nodes):
         if node["name"] in wanted:
             wanted.update(node["inputs"])
@@ -222,7 +224,8 @@ def torch_batched(cell, images, channels, batch):
     def start(x, layout):
         return torch.from_numpy(np.ascontiguousarray(x)).contiguous(memory_format=layout)
 
-    steps, seconds = {}, {}
+    steps: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
     for name, layout in layouts.items():
         steps[name], x = stepper(cell, layout), start(parts[0][0], layout)
         x = steps[name](x, parts[0][1])

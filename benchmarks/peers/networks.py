@@ -8,6 +8,7 @@ because Keras 3 refuses the file.
 """
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -65,7 +66,9 @@ APPLICATIONS = (
 
 def main() -> None:
     folder, models, converted = map(Path, sys.argv[1:4])
-    random = {name.lower(): partial(application, name) for name in APPLICATIONS}
+    random: dict[str, Callable[[], keras.Model]] = {
+        name.lower(): partial(application, name) for name in APPLICATIONS
+    }
     random["galaxy"] = galaxy
     trained = {
         "mobilenetv2": lambda: mobilenet(converted),

@@ -21,7 +21,7 @@ def jaxviz(cell, images, channels, batch):
     line = images.ndim == 3  # a signal becomes an image of one row
     images = images[:, None] if line else images
     stepper = Stepper(bundle, cell["layer"], preset, size=cell["size"], chunk=chunk)
-    filters, units = stepper.renderer.units_in_layer, stepper.units
+    filters, units = stepper.renderer.setup.units, stepper.units
     index = [
         np.arange(first, first + units) % len(images) for first in range(0, len(images), units)
     ]
@@ -56,11 +56,12 @@ def whole_layer(bundle, cell, preset):
     units = renderer.setup.units
     renderer = renderer.compiled(units, Event()).settled(units)
     first = time.perf_counter() - began
-    if renderer.execution.effort == "all":  # its pace is the one measured beside the peers
+    effort = renderer.execution.effort or "all"
+    if effort == "all":  # its pace is the one measured beside the peers
         return {"first_seconds": first}
     stepper = Stepper(
         bundle, cell["layer"], preset,
-        size=cell["size"], chunk=renderer.execution.chunk, effort=renderer.execution.effort,
+        size=cell["size"], chunk=renderer.execution.chunk, effort=effort,
     )  # fmt: skip
     channels = np.arange(stepper.units) % renderer.setup.units
     states = stepper.advance(stepper.start(channels), channels, 1)

@@ -188,7 +188,7 @@ def main():
         arguments.times.write_text(json.dumps(rows, indent=1) + "\n")
         return
     for layer in arguments.layers.split(","):
-        count = bundle.spec.shapes()[layer][-1]
+        count = bundle.spec.shapes()[layer][-1] or 0
         channels = np.unique(np.linspace(0, count - 1, min(arguments.units, count)).astype(int))
         rows = list(compare(bundle, layer, channels, arguments))
         print(presets_table(rows), flush=True)

@@ -44,7 +44,7 @@ def main():
         def forward(self, x):
             return self.layer(x)
 
-    network, pictures = Network().eval(), []
+    network = Network().eval()
     wanted = [int(channel) for channel in channels.split(",")]
 
     def picture(channel, steps):

@@ -7,13 +7,15 @@ Every page is made from one result; a page whose result is missing is left as it
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.environment import RESULTS, ROOT
 from benchmarks.report import compiled, cpu, plots, presets
 
 #: Page: (result, function that makes the page)
-PAGES = {
+PAGES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "cpu-steps": ("steps", cpu.steps),
     "cpu-robust": ("steps-robust", cpu.robust),
     "cpu-others": ("steps-others", cpu.others),
