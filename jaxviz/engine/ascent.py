@@ -1,10 +1,13 @@
-"""Gradient ascent for ONE unit: start, step, look. Pure; `program` vmaps it over many."""
+"""Gradient ascent for one unit: start, step, evaluate.
+
+All functions are pure and have no batch axis; `program` vmaps them over a chunk of units.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,7 @@ import optax
 
 from jaxviz.imaging.display import Display
 from jaxviz.imaging.ranges import ValueRange
+from jaxviz.objectives.activations import Latent
 from jaxviz.parameterizations import Parameterization
 from jaxviz.presets.stop import Stop
 from jaxviz.transforms import Transform, apply_all
@@ -22,7 +26,8 @@ class Rescue(NamedTuple):
     """How a unit without a gradient is rescued; numbers, so one program serves every rescue.
 
     Attributes:
-        relu_leak_steps: First steps in which gradients pass through closed activations.
+        relu_leak_steps: Number of first steps in which gradients pass through closed
+            activations.
         pre_activation_weight: Weight (0 to 1) of the maximum pre-activation over all positions;
             the objective's usual value gets the rest.
     """
@@ -31,16 +36,20 @@ class Rescue(NamedTuple):
     pre_activation_weight: jax.Array | np.ndarray
 
     def at(self, step: jax.Array) -> ActiveRescue:
-        """What of it acts in one step."""
+        """The rescue's numbers for one step.
+
+        Args:
+            step: Updates made before this step, an integer scalar.
+        """
         leak = (step < self.relu_leak_steps).astype(jnp.float32)
         return ActiveRescue(leak, self.pre_activation_weight)
 
 
 class ActiveRescue(NamedTuple):
-    """What of a `Rescue` acts in one step.
+    """The numbers of a `Rescue` in one step.
 
     Attributes:
-        relu_leak: Share (0 or 1) of the gradient that passes through closed activations.
+        relu_leak: Factor (0 or 1) of the gradient through closed activations.
         pre_activation_weight: As in `Rescue`.
     """
 
@@ -51,35 +60,46 @@ class ActiveRescue(NamedTuple):
 #: (image in the network's units, picture in the preset's units, latent, channel, progress from
 #: 0 to 1, rescue if any) -> scalar
 Measure = Callable[
-    [jax.Array, jax.Array, Any, jax.Array, jax.Array, ActiveRescue | None], jax.Array
+    [jax.Array, jax.Array, Latent, jax.Array, jax.Array, ActiveRescue | None], jax.Array
 ]
 
 
-class State(NamedTuple):
-    """What one unit carries from step to step.
+class Best(NamedTuple):
+    """The best iterate so far.
 
     Attributes:
-        latent: What is optimised.
-        optimizer: Optax' state.
-        key: The unit's key, from which every random draw follows.
-        step: Updates so far.
-        responded: Whether any gradient so far was other than zero.
-        converged: Whether the unit has stopped early.
-        windows: [2] sums of the objective over the window before and the current one.
-        best: The best value so far and the latent that it belongs to; nothing where only
-            the last iterate is wanted.
-        rescue: How the unit is rescued; nothing where it is not.
+        value: The objective, a scalar; -inf before the first step.
+        latent: The latent with that value.
     """
 
-    latent: Any
-    optimizer: Any
+    value: jax.Array
+    latent: Latent
+
+
+class State(NamedTuple):
+    """One unit's state between two steps.
+
+    Attributes:
+        latent: The optimised array, or a tree of arrays.
+        optimizer: Optax' state.
+        key: The unit's key; every random draw is folded from it.
+        step: Number of updates so far.
+        responded: Whether any gradient so far was nonzero.
+        converged: Whether the unit stopped early.
+        windows: [2] sums of the objective over the previous and the current window of steps.
+        best: The best iterate so far; None if the preset keeps the last one.
+        rescue: How the unit is rescued; None if it is not.
+    """
+
+    latent: Latent
+    optimizer: optax.OptState
     key: jax.Array
     step: jax.Array
     responded: jax.Array
     converged: jax.Array
     windows: jax.Array
-    best: tuple[jax.Array, Any] | tuple[()]
-    rescue: Rescue | tuple[()]
+    best: Best | None
+    rescue: Rescue | None
 
 
 class Evaluation(NamedTuple):
@@ -87,7 +107,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         raw: [height, width, channels] in the network's input units.
-        shown: [height, width, channels] in [0, 1], cropped, for people.
+        shown: [height, width, channels] in [0, 1], cropped for display.
         score: The objective of `raw`, a scalar.
     """
 
@@ -101,20 +121,20 @@ class Ascent:
     """Gradient ascent on one unit's picture.
 
     Attributes:
-        objective: What is maximised.
-        score: What is measured of a finished, untransformed picture.
-        parameterization: What is optimised.
-        transforms: What the picture has to be robust to.
-        keep_transformed: Whether a picture stays as a transform leaves it, as tf-keras-vis does.
-        draws: Transformed pictures that a step averages over.
-        optimizer: How the latent is updated.
-        steps: Updates.
-        stop: When it ends earlier.
-        patience: Steps after which a unit that has had no gradient is stopped; None never.
-        keep_best: Whether the best iterate is the result, instead of the last.
-        value_range: The network's input range against the preset's.
+        objective: The value that steps increase.
+        score: The value of a finished, untransformed picture.
+        parameterization: How a latent becomes a picture.
+        transforms: Random image changes that the picture must be robust to.
+        keep_transformed: Whether a step starts from the transformed picture, as in tf-keras-vis.
+        draws: Number of transformed pictures that a step averages over.
+        optimizer: How a gradient updates the latent.
+        steps: Number of updates.
+        stop: When to stop earlier; None for never.
+        patience: Number of steps after which a unit without any gradient stops; None for never.
+        keep_best: Whether the result is the best iterate instead of the last.
+        value_range: Converts between the preset's units and the network's input units.
         display: How the result is shown.
-        shape: (height, width, channels) of the image.
+        shape: (height, width, channels) of the optimised image.
     """
 
     objective: Measure
@@ -132,28 +152,44 @@ class Ascent:
     display: Display
     shape: tuple[int, int, int]
 
-    def start(self, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
-        """The first state, from the unit's key."""
+    def start(self, key: jax.Array, rescue: Rescue | None = None) -> State:
+        """Draw the initial state from the unit's key.
+
+        Args:
+            key: The unit's key.
+            rescue: How the unit is rescued, if it is.
+        """
         return self._state(self.parameterization.init(key, self.shape), key, rescue)
 
-    def start_from(self, raw: jax.Array, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
-        """The first state, from an image in the network's units."""
+    def start_from(self, raw: jax.Array, key: jax.Array, rescue: Rescue | None = None) -> State:
+        """Make the initial state from an image.
+
+        Args:
+            raw: [height, width, channels] in the network's input units.
+            key: The unit's key.
+            rescue: How the unit is rescued, if it is.
+        """
         latent = self.parameterization.from_image(self.value_range.from_network(raw))
         return self._state(latent, key, rescue)
 
     def step(self, state: State, channel: jax.Array) -> State:
-        """One update of the latent, uphill; nothing once the unit is finished."""
+        """Update the latent once by gradient ascent; a finished unit stays unchanged.
+
+        Args:
+            state: The state before the step.
+            channel: The unit's channel, an integer scalar.
+        """
         progress = state.step / max(1, self.steps - 1)
-        # the start used the key itself
+        # the initial state used the key itself
         key = jax.random.fold_in(state.key, state.step)
         latent = state.latent
         if self.keep_transformed:
             moved = apply_all(self.transforms, key, self._picture(latent), progress)
             latent = self.parameterization.from_image(moved)
 
-        rescue = state.rescue.at(state.step) if state.rescue else None
+        rescue = None if state.rescue is None else state.rescue.at(state.step)
 
-        def value(latent: Any) -> jax.Array:
+        def value(latent: Latent) -> jax.Array:
             return self._value(latent, channel, key, progress, rescue)
 
         here, gradient = jax.value_and_grad(value)(latent)
@@ -174,26 +210,33 @@ class Ascent:
             rescue=state.rescue,
         )
         finished = self.finished(state)
-        return jax.tree.map(lambda old, new: jnp.where(finished, old, new), state, after)
+        chosen: State = jax.tree.map(lambda old, new: jnp.where(finished, old, new), state, after)
+        return chosen
 
     def finished(self, state: State) -> jax.Array:
-        """Whether all steps are done, the unit has converged, or stopped without a gradient."""
+        """Whether the unit made all steps, converged, or ran out of patience without a gradient."""
         over = (state.step >= self.steps) | state.converged
         if self.patience is None:
             return over
         return over | (~state.responded & (state.step >= self.patience))
 
     def evaluate(self, state: State, channel: jax.Array) -> Evaluation:
-        """The picture, as it is and as it is shown, and its score."""
-        last = self._evaluate(state.latent, channel)
-        if not state.best:
-            return last
-        # the best was judged through its transforms, so the last may still be better
-        best = self._evaluate(state.best[1], channel)
-        better = (best.score > last.score) & (state.step > 0)
-        return jax.tree.map(lambda a, b: jnp.where(better, a, b), best, last)
+        """Compute the raw picture, the shown picture and the score.
 
-    def _evaluate(self, latent: Any, channel: jax.Array) -> Evaluation:
+        Args:
+            state: The state after any number of steps.
+            channel: The unit's channel, an integer scalar.
+        """
+        last = self._evaluate(state.latent, channel)
+        if state.best is None:
+            return last
+        # steps compared transformed pictures, so the last one may still score higher
+        best = self._evaluate(state.best.latent, channel)
+        better = (best.score > last.score) & (state.step > 0)
+        chosen: Evaluation = jax.tree.map(lambda a, b: jnp.where(better, a, b), best, last)
+        return chosen
+
+    def _evaluate(self, latent: Latent, channel: jax.Array) -> Evaluation:
         picture = self._picture(latent)
         raw = self.value_range.to_network(picture)
         score = self.score(raw, picture, latent, channel, jnp.ones(()), None)
@@ -201,7 +244,7 @@ class Ascent:
 
     def _value(
         self,
-        latent: Any,
+        latent: Latent,
         channel: jax.Array,
         key: jax.Array,
         progress: jax.Array,
@@ -220,11 +263,11 @@ class Ascent:
             return one(key)
         return jnp.mean(jax.vmap(one)(jax.random.split(key, self.draws)))
 
-    def _picture(self, latent: Any) -> jax.Array:
+    def _picture(self, latent: Latent) -> jax.Array:
         return self.parameterization.to_image(latent, self.shape)
 
-    def _state(self, latent: Any, key: jax.Array, rescue: Rescue | tuple[()]) -> State:
-        nowhere = jnp.full((), -jnp.inf)
+    def _state(self, latent: Latent, key: jax.Array, rescue: Rescue | None) -> State:
+        lowest = jnp.full((), -jnp.inf)
         return State(
             latent=latent,
             optimizer=self.optimizer.init(latent),
@@ -233,17 +276,17 @@ class Ascent:
             responded=jnp.zeros((), bool),
             converged=jnp.zeros((), bool),
             windows=jnp.array([-jnp.inf, 0.0]),
-            best=(nowhere, latent) if self.keep_best else (),
+            best=Best(lowest, latent) if self.keep_best else None,
             rescue=rescue,
         )
 
-    def _best(self, state: State, value: jax.Array, latent: Any) -> tuple[Any, ...]:
-        if not state.best:
-            return ()
-        best, where = state.best
-        better = value > best
-        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), latent, where)
-        return jnp.maximum(best, value), kept
+    def _best(self, state: State, value: jax.Array, latent: Latent) -> Best | None:
+        if state.best is None:
+            return None
+        best = state.best
+        better = value > best.value
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), latent, best.latent)
+        return Best(jnp.maximum(best.value, value), kept)
 
     def _converged(self, state: State, value: jax.Array) -> tuple[jax.Array, jax.Array]:
         if self.stop is None:
@@ -251,20 +294,20 @@ class Ascent:
         before, current = state.windows[0], state.windows[1] + value
         full = (state.step + 1) % self.stop.window == 0
         flat = current - before <= self.stop.tolerance * jnp.abs(before)
-        # a unit without any gradient has not converged, it has not begun
+        # a unit that never had a gradient is flat too, but did not converge
         converged = state.converged | (full & flat & state.responded)
         return jnp.where(full, jnp.array([current, 0.0]), jnp.array([before, current])), converged
 
 
 def _any_moves(gradient: jax.Array) -> jax.Array:
-    """Whether any number is not zero.
+    """Whether any element of a gradient is nonzero.
 
-    As a maximum a TPU's compiler joins it with the sum of squares that an update is divided by,
-    and reads the gradient once for both (InceptionV3's conv2d_3 on a v6e: 11.77 → 11.61 MB an
-    image and step). On a CPU the maximum takes longer, 0.01 ms for 128×128×3.
+    A TPU's compiler fuses a maximum with the sum of squares that normalises the update, so it
+    reads the gradient once for both. On a CPU the maximum is slower than `any`.
     """
-    return jax.lax.platform_dependent(
+    moves: jax.Array = jax.lax.platform_dependent(
         gradient,
         tpu=lambda g: jnp.max(jnp.abs(g)) != 0,
         default=lambda g: jnp.any(g != 0),
     )
+    return moves

@@ -1,4 +1,4 @@
-"""How many units one compiled call holds on a CPU: a rule, and a search from there."""
+"""The number of units in one compiled call on a CPU: a rule, then a search from there."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from typing import NamedTuple
 
 from jaxviz.spec import Shape
 
-#: Units in a call: no more than these are tried on a CPU.
+#: Largest number of units in a call that is tried on a CPU.
 MOST = 16
-# Measured: as many units as keep the largest map within a core's reach of the caches.
+# Bytes of the largest map of a call's units: about a core's reach of the caches.
 _MAP_BYTES = 8 << 20
-# And all maps together, most of which wait for the way back. With twice as many units as 5 MB of
-# the largest and 120 of all allow, seven layers took 9 % more to 12 % less time, five of them less.
+# Bytes of all maps of a call's units, most of which wait for the backward pass.
 _ALL_BYTES = 240_000_000
-# A neighbour is taken for a gain above what the clock's noise is.
+#: Least relative gain of a neighbouring size, above the noise of the clock.
 GAIN = 0.04
 
 
 def first_guess(shapes: Mapping[str, Shape]) -> int:
-    """Units in a call by rule, a power of two.
+    """The number of units in a call by rule, a power of two.
 
     Args:
-        shapes: Of everything that is computed for a unit.
+        shapes: Shape of every map that is computed for a unit, by node.
+
+    Returns:
+        1 to `MOST`.
 
     Example:
         >>> first_guess({"conv1": (96, 96, 64)})
@@ -40,11 +42,11 @@ def first_guess(shapes: Mapping[str, Shape]) -> int:
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        chunk: Units in a call.
-        complete: Whether both sides were looked at, as far as there were any.
+        chunk: Number of units in a call.
+        complete: Whether both smaller and larger sizes were timed, as far as there are any.
     """
 
     chunk: int
@@ -59,16 +61,16 @@ def search(
     again: Callable[[int], float] = lambda units: math.inf,
     each: float = 0.0,
 ) -> Found:
-    """The fastest number of units in a call, by doubling and halving from a guess.
+    """Find the fastest number of units in a call, by doubling and halving a first guess.
 
     Args:
-        guess: Where to begin.
-        most: The largest that makes sense.
-        measure: Units in a call -> seconds per unit and step.
-        seconds: Seconds per unit and step of the guess -> what the search may take.
-        again: What `measure` gave, once more, of what is compiled by then; the better counts. Asked
-            of both before one takes the other's place, for other work may have held one up.
-        each: Seconds that `measure` takes of any but the guess, which is compiled by then.
+        guess: The size to start from.
+        most: The largest sensible size.
+        measure: Times a size: number of units -> seconds per unit and step.
+        seconds: Seconds per unit and step of the guess -> seconds that the search may take.
+        again: Re-times a compiled size; the faster timing counts. Both sizes are re-timed before
+            one replaces the other, because other work may have slowed down one timing.
+        each: Seconds that `measure` takes to compile a size other than the guess.
 
     Example:
         >>> search(4, 16, lambda units: abs(units - 8) + 1, lambda pace: 60.0)

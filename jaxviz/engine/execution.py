@@ -17,26 +17,29 @@ from jaxviz.runtime.workers import lane_count
 from jaxviz.runtime.xla_options import effort_for
 from jaxviz.spec import Shape
 
-#: What may be asked for: `auto` is the platform's choice, where that is close enough.
+#: `auto` is the platform's choice, replaced by float32 where bfloat16 is not close enough.
 AskedDtype = Literal["auto", "float32", "bfloat16"]
 
-# Where memory traffic bounds a step and the chip multiplies in bfloat16.
+# Platforms on which memory traffic bounds a step and the chip multiplies in bfloat16.
 _NARROW_PLATFORMS = frozenset({"tpu", "gpu", "cuda", "rocm"})
 _DEVICE_CHUNK = 64
-# A TPU lays units of few channels along its 128 lanes, and pads fewer units than that.
+# A TPU puts units with few channels on its 128 lanes, and pads fewer units to 128.
 _TPU_CHUNK = 128
 
 
 def choose(
     setup: LayerSetup, target: Target, *, chunk: int | None = None, dtype: AskedDtype = "auto"
 ) -> Execution:
-    """How a layer is computed by rule, before anything is compiled or measured.
+    """Choose how a layer is computed by rule; nothing is compiled or measured.
 
     Args:
-        setup: The layer.
+        setup: The layer and how its pictures are made.
         target: The devices.
-        chunk: Units in one compiled call; chosen where None.
-        dtype: What the network is computed in; `auto` is the platform's choice.
+        chunk: Number of units in one compiled call; chosen by rule if None.
+        dtype: Type of the network's arithmetic; `auto` is the platform's choice.
+
+    Returns:
+        An execution without an effort or a fidelity. `tuned` says whether its chunk is final.
     """
     chosen = preferred_dtype(dtype, target.platform)
     lanes = lane_count(target.platform)
@@ -50,7 +53,11 @@ def choose(
 
 
 def implementations(setup: LayerSetup, target: Target, dtype: Dtype) -> dict[str, str]:
-    """The implementation of each node, by name."""
+    """Choose an implementation for each node.
+
+    Returns:
+        {node name: implementation name}.
+    """
     return choose_implementations(
         setup.spec, list(setup.taps), target.platform, setup.node_shapes, dtype
     )
@@ -68,7 +75,7 @@ def _default_chunk(setup: LayerSetup, target: Target, dtype: Dtype, lanes: int) 
 
 
 def _wholly_computed(setup: LayerSetup) -> Mapping[str, Shape]:
-    """Shapes of the nodes of which all channels are computed."""
+    """Shapes of the nodes for which all channels are computed."""
     shapes = setup.node_shapes
     if len(setup.taps) > 1:
         return shapes
@@ -77,20 +84,27 @@ def _wholly_computed(setup: LayerSetup) -> Mapping[str, Shape]:
 
 
 def with_effort(execution: Execution, setup: LayerSetup, target: Target, units: int) -> Execution:
-    """The same with the effort that the step's compile is worth for that many units."""
+    """The execution with a compile effort that pays off.
+
+    Args:
+        execution: Returned unchanged if its effort is set, or on an accelerator.
+        setup: The layer and how its pictures are made.
+        target: The devices.
+        units: Number of units that will be rendered.
+    """
     if execution.effort is not None or target.platform != "cpu":
         return execution
     return execution.changed(effort=effort_for(setup.unit_gflop * units))
 
 
 def continued(kept: Execution | None, chosen: Execution, setup: LayerSetup) -> Execution:
-    """How an earlier run computed the layer, as far as this version can.
+    """The execution of an earlier run, as far as this version supports it.
 
     Args:
-        kept: What the manifest holds; None for a layer that nobody has begun.
-        chosen: What this version would choose, whose implementations are taken where `kept`
-            names some that this version does not have.
-        setup: The layer.
+        kept: The manifest's execution; None for a layer that no run has begun.
+        chosen: This version's choice. Its implementations are taken if `kept` names one that
+            this version does not have.
+        setup: The layer and how its pictures are made.
     """
     if kept is None:
         return chosen
@@ -100,28 +114,41 @@ def continued(kept: Execution | None, chosen: Execution, setup: LayerSetup) -> E
 
 
 def notes(layer: str, before: Execution, after: Execution) -> list[str]:
-    """What a user should know of the difference between two executions, one sentence each."""
+    """Describe the difference between two executions to the user.
+
+    Args:
+        layer: The layer's name.
+        before: The earlier execution.
+        after: The later execution.
+
+    Returns:
+        One note for each change that affects pictures or memory.
+    """
     found = []
     if before.dtype != after.dtype:
         found.append(
-            f"Layer {layer!r} is computed in float32, because bfloat16 is too far from it "
-            f"({after.fidelity})."
+            f"Layer {layer!r} is computed in float32, because its gradients in bfloat16 are not "
+            f"close enough ({after.fidelity})."
         )
     elif before.implementations != after.implementations:
         found.append(
-            f"Another version began layer {layer!r} with implementations that this one does not "
-            "have. The units still to make differ from the others in rounding."
+            f"Another version of jaxviz began layer {layer!r} with implementations that this "
+            "version does not have. The remaining units may differ in rounding."
         )
     found += [
         f"Layer {layer!r}: {chunk} units at once do not fit into the device's memory; "
-        f"the run continues with {after.chunk}."
+        f"continuing with {after.chunk}."
         for chunk in after.did_not_fit[len(before.did_not_fit) :]
     ]
     return found
 
 
 def preferred_dtype(asked: AskedDtype, platform: str) -> Dtype:
-    """What a layer is computed in, unless it turns out to be too far from float32.
+    """The type that a layer is computed in before its precision is checked.
+
+    Args:
+        asked: The user's choice.
+        platform: As `jax.default_backend()` names it.
 
     Example:
         >>> preferred_dtype("auto", "tpu"), preferred_dtype("auto", "cpu")

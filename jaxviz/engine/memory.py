@@ -1,4 +1,4 @@
-"""How many units a device's memory holds at once, and what is done where it held fewer."""
+"""The number of units that fit into a device's memory, and retries with fewer units."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from jaxviz.model.cost import step_cost
 from jaxviz.spec import ModelSpec
 
 ResultT = TypeVar("ResultT")
-#: Share of a device's memory that a step may take; the rest is for other programs and gaps.
+#: Fraction of a device's memory that a step may take; the rest is for other programs and gaps.
 MEMORY_SHARE = 0.8
-# A layer's result and its gradient, and of the picture: latent, gradient, two moments, updates.
+# A layer's result and its gradient; a picture's latent, gradient, two moments and updates.
 _COPIES_OF_RESULTS, _COPIES_OF_PICTURE = 2, 8
 
 
 def fitting_chunk(memory: Callable[[int], float], limit: float | None, most: int) -> int:
-    """The most units at once that fit, of `most`, half of that, and so on.
+    """The largest number of units that fits, out of `most`, `most / 2`, `most / 4`, …
 
     Args:
-        memory: Bytes that a device needs for so many units.
-        limit: Bytes that it has; None where nobody knows.
-        most: How many units are wanted.
+        memory: Number of units -> bytes that a device needs.
+        limit: Bytes that the device has; None if unknown.
+        most: Number of units wanted.
 
     Returns:
-        At least 1, even where that does not fit.
+        At least 1, even if one unit does not fit.
 
     Example:
         >>> fitting_chunk(lambda units: units * 3e9, 16e9, 64)
@@ -41,14 +41,14 @@ def fitting_chunk(memory: Callable[[int], float], limit: float | None, most: int
 def estimated_memory(
     spec: ModelSpec, layers: Sequence[str], shape: tuple[int, int, int], dtype: str, pictures: int
 ) -> float:
-    """Bytes that a step takes, from the architecture alone.
+    """Estimate the bytes that a step takes, from the architecture alone.
 
     Args:
         spec: The architecture.
-        layers: The layers that are looked at.
+        layers: The layers that the objective reads.
         shape: (height, width, channels) of the picture.
-        dtype: What the network is computed in.
-        pictures: How many go through the network at once.
+        dtype: Type of the network's arithmetic.
+        pictures: Number of pictures that go through the network at once.
     """
     line = len(spec.inputs[0].shape) == 2
     costs = [step_cost(spec, layer, shape[1:] if line else shape) for layer in layers]
@@ -60,22 +60,22 @@ def estimated_memory(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a device's memory was too small."""
+    """Whether an error says that a device's memory was too small."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
 def with_fewer_units(
     run: Callable[[int], ResultT], chunk: int, layer: str
 ) -> tuple[ResultT, list[int]]:
-    """Run with `chunk` units at once, and with half of them whenever memory runs out.
+    """Run with `chunk` units at once, and with half as many whenever memory runs out.
 
     Args:
-        run: Does all the work, that many units at once.
-        chunk: How many at first.
-        layer: Named in the error.
+        run: Does all the work with a given number of units at once.
+        chunk: Number of units in the first try.
+        layer: The layer's name, for the error.
 
     Returns:
-        The result, and the chunks that did not fit, the largest first.
+        The result, and the sizes that did not fit, the largest first.
 
     Raises:
         MemoryLimitError: If not even one unit fits.
@@ -88,12 +88,12 @@ def with_fewer_units(
             if not out_of_memory(error):
                 raise
             said = str(error).splitlines()[0]
-        # outside of the handler, so that nothing keeps the arrays of the failed try alive
+        # outside the handler, because the exception keeps the failed try's arrays alive
         if chunk == 1:
             raise MemoryLimitError(
                 f"not even one unit of layer {layer!r} fits into the device's memory",
                 details=[said],
-                hint="Smaller pictures need less memory: --size N.",
+                hint="Smaller pictures need less memory; try --size 64.",
             )
         too_large.append(chunk)
         chunk = (chunk + 1) // 2

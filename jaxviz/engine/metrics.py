@@ -1,8 +1,7 @@
-"""What a finished picture is worth: measures that compare units, pictures and starts.
+"""Measure finished pictures, to compare units, pictures and starts.
 
-All are taken of the clean picture. Reference images say what a unit does when nobody tries
-to please it: images that the user gives, or else noise with the spectrum and colours of
-natural images.
+All measures use untransformed pictures. They compare a picture with reference images, which were
+not optimised: the user's images, or noise with the spectrum and colours of natural images.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
 from threading import Event
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,36 +17,49 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxviz.imaging.ranges import ValueRange
+from jaxviz.model.graph import Params
 from jaxviz.objectives import Network
 from jaxviz.parameterizations import Fourier
 from jaxviz.runtime.workers import CompiledOnce, lane_count, side_by_side
 from jaxviz.runtime.xla_options import compiler_options
 
-#: Shifts in pixels, down and right, that robustness is taken over; the sides are joined.
+# Circular shifts (down, right) in pixels, over which robustness is averaged.
 _SHIFTS = ((3, 0), (-1, 3), (-2, -2))
-#: How many reference images are made where none are given, and their contrast before the
-#: sigmoid: about that of photographs.
+# Number of generated reference images, and their contrast before the sigmoid: about as photographs.
 _REFERENCES, _CONTRAST = 32, 1.0
-#: How dark and light plain images are: from black itself a sigmoid hardly comes back.
+# Range of the plain images. A sigmoid saturates at pure black and white.
 _MOVABLE = (0.12, 0.88)
 
 
+class Responses(NamedTuple):
+    """A layer's responses to some images.
+
+    Attributes:
+        mean: [image, channels] mean of each channel over its map.
+        peak: [image, channels] maximum pre-activation of each channel over its map.
+    """
+
+    mean: np.ndarray
+    peak: np.ndarray
+
+
 class Assessor:
-    """Measures pictures of one layer's units; one compiled program serves all of it.
+    """Measures pictures of one layer's units; one compiled program serves all measures.
 
     Args:
         network: The architecture and how it is computed.
-        params: Its weights.
+        params: The network's weights.
         layer: The layer.
         units: The network's input range against the preset's.
-        chunk: Images in one call.
-        references: [image, height, width, channels] in the network's units.
+        chunk: Number of images in one call.
+        references: [image, height, width, channels] in the network's input units; None for
+            noise like natural images.
     """
 
     def __init__(
         self,
         network: Network,
-        params: Any,
+        params: Params,
         layer: str,
         units: ValueRange,
         chunk: int,
@@ -57,32 +69,43 @@ class Assessor:
         self._shape, self._units = network.shape, units
         self._given = references
         options = compiler_options(jax.default_backend(), "little")
-        seen = jax.jit(partial(_responses, network, layer), compiler_options=options)
-        self._compiled = CompiledOnce(seen)
+        responses = jax.jit(partial(_responses, network, layer), compiler_options=options)
+        self._compiled = CompiledOnce(responses)
         self._lanes = lane_count(jax.default_backend())
 
-    def lowered(self, params: Any) -> jax.stages.Lowered:
-        """The program, for weights of which only the shapes are given."""
+    def lowered(self, params: Params) -> jax.stages.Lowered:
+        """Lower the program.
+
+        Args:
+            params: The weights, or their shapes.
+        """
         images = jax.ShapeDtypeStruct((self._chunk, *self._shape), jnp.float32)
-        return self._compiled.lower(params, images)
+        lowered: jax.stages.Lowered = self._compiled.lower(params, images)
+        return lowered
 
     def activations(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
-        """Mean of every channel over every image's map."""
-        return self._measured(raw)[0]
+        """The mean of each channel over its map.
+
+        Args:
+            raw: [image, height, width, channels] in the network's input units.
+        """
+        return self._measured(raw).mean
 
     def likeliest(self, channels: np.ndarray, rank: int = 0) -> Float[np.ndarray, "unit h w c"]:
-        """For each unit the image that comes nearest to making it fire.
+        """Find the image that comes closest to making each unit fire.
 
         Args:
             channels: [unit] channel numbers.
-            rank: 0 for the nearest, 1 for the second, …
+            rank: 0 for the closest image, 1 for the second closest, …
 
         Returns:
-            One of the reference images or of some plain ones, in the network's units.
+            [unit, height, width, channels] reference images or plain images, in the network's
+            input units.
         """
         images, peaks = self._starts
         order = np.argsort(-peaks[:, channels], axis=0, kind="stable")
-        return images[order[rank % len(order)]]
+        nearest: np.ndarray = images[order[rank % len(order)]]
+        return nearest
 
     @cached_property
     def _references(self) -> np.ndarray:
@@ -90,81 +113,93 @@ class Assessor:
 
     @property
     def reference(self) -> Float[np.ndarray, "image channels"]:
-        """What every unit does on every reference image."""
-        return self._on_references[0]
+        """The mean of each channel over its map, for each reference image."""
+        return self._on_references.mean
 
     @cached_property
-    def _on_references(self) -> tuple[np.ndarray, np.ndarray]:
+    def _on_references(self) -> Responses:
         return self._measured(self._references)
 
     @cached_property
     def _starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images that a dead unit may start from, and their peaks [image, channels]."""
         plain = plain_images(self._shape, self._units)
-        peaks = self._measured(plain)[1]
+        peaks = self._measured(plain).peak
         return np.concatenate([self._references, plain]), np.concatenate(
-            [self._on_references[1], peaks]
+            [self._on_references.peak, peaks]
         )
 
-    def _measured(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _measured(self, raw: np.ndarray) -> Responses:
         starts = range(0, len(raw), self._chunk)
         lanes = np.array_split(np.asarray(starts), min(len(starts), self._lanes))
 
-        def measured(some: np.ndarray, ending: Event) -> list[tuple[np.ndarray, np.ndarray]]:
+        def measured(some: np.ndarray, ending: Event) -> list[Responses]:
             return [self._chunk_of(raw[first : first + self._chunk]) for first in some]
 
-        found = [pair for lane in side_by_side(measured, lanes) for pair in lane]
-        means, peaks = (np.concatenate(part) for part in zip(*found, strict=True))
-        return means, peaks
+        found = [responses for lane in side_by_side(measured, lanes) for responses in lane]
+        return Responses(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
-    def _chunk_of(self, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _chunk_of(self, some: np.ndarray) -> Responses:
         count = len(some)
         if count < self._chunk:
             some = np.concatenate([some, np.repeat(some[-1:], self._chunk - count, axis=0)])
-        means, peaks = jax.device_get(self._compiled(self._params, some))
-        return np.asarray(means)[:count], np.asarray(peaks)[:count]
+        mean, peak = jax.device_get(self._compiled(self._params, some))
+        return Responses(np.asarray(mean)[:count], np.asarray(peak)[:count])
 
     def standard(self, raw: np.ndarray) -> Float[np.ndarray, "image channels"]:
-        """The same, standardised over the reference images."""
+        """The mean of each channel over its map, standardised over the reference images.
+
+        Args:
+            raw: [image, height, width, channels] in the network's input units.
+        """
         return self._standardised(self.activations(raw))
 
     def agreement(
         self, raw: np.ndarray, starts: Sequence[np.ndarray], replicates: int
     ) -> Float[np.ndarray, " unit"]:
-        """How alike the pictures of a unit are: from all starts, or else its replicates.
+        """Compare the pictures of each unit: from all starts, or otherwise its replicates.
 
         Args:
             raw: [unit, height, width, channels] the kept pictures.
-            starts: The same from every start, of which the kept ones are the best.
-            replicates: How many neighbouring rows are pictures of one unit.
+            starts: The pictures from each start, in the same shape; the kept ones are among them.
+            replicates: Number of neighbouring rows that belong to one unit.
+
+        Returns:
+            Mean cosine (-1 to 1) between a picture's activations and the other pictures'.
         """
         own = self.standard(raw)
         if len(starts) > 1:
             alike = np.stack([agreement(own, self.standard(start)) for start in starts])
-            # the kept one agrees with itself, which says nothing
-            return (alike.sum(axis=0) - 1) / (len(starts) - 1)
+            # without the kept picture, which agrees with itself
+            others: np.ndarray = (alike.sum(axis=0) - 1) / (len(starts) - 1)
+            return others
         groups = own.reshape(-1, replicates, own.shape[-1])
         turned = [np.roll(groups, n, axis=1).reshape(own.shape) for n in range(1, replicates)]
-        return np.mean([agreement(own, other) for other in turned], axis=0)
+        mean: np.ndarray = np.mean([agreement(own, other) for other in turned], axis=0)
+        return mean
 
     def _standardised(self, found: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore"):  # of a unit that failed
+        with np.errstate(invalid="ignore"):  # a failed unit is not finite
             spread = self.reference.std(axis=0)
-            # a filter that no reference image moves would otherwise stand above all others
+            # the floor keeps a channel that no reference image moves from dominating
             floor = 0.1 * spread.mean() + 1e-6
-            return (found - self.reference.mean(axis=0)) / np.maximum(spread, floor)
+            standard: np.ndarray = (found - self.reference.mean(axis=0)) / np.maximum(spread, floor)
+            return standard
 
     def measure(self, raw: np.ndarray, channels: np.ndarray) -> dict[str, np.ndarray]:
-        """The measures of some pictures.
+        """Measure some pictures.
 
         Args:
-            raw: [unit, height, width, channels] in the network's units.
-            channels: [unit] which channel each is of.
+            raw: [unit, height, width, channels] in the network's input units.
+            channels: [unit] the channel of each picture's unit.
 
         Returns:
-            `quantile`: share of the reference images that excite the unit less, 0 to 1.
-            `selectivity`: share of the layer's other channels that the picture excites less,
-            each standardised over the reference images, 0 to 1.
-            `robustness`: activation after small shifts over that without, 1 if it is the same.
+            {name: [unit] float32}:
+            `quantile`: fraction (0 to 1) of the reference images that excite the unit less.
+            `selectivity`: fraction (0 to 1) of the layer's other channels that the picture
+            excites less, each standardised over the reference images.
+            `robustness`: mean activation after small shifts / activation; 1 if shifts change
+            nothing, NaN if the activation is 0.
         """
         found = self.activations(raw)
         rows = np.arange(len(channels))
@@ -184,15 +219,23 @@ class Assessor:
         }
 
 
-@lru_cache(maxsize=2)  # most layers of an atlas have the same
+@lru_cache(maxsize=2)  # most layers of an atlas share a shape
 def reference_images(shape: tuple[int, ...], units: ValueRange, seed: int = 0) -> np.ndarray:
-    """Noise with the spectrum and colours of natural images, in the network's units.
+    """Generate noise with the spectrum and colours of natural images.
+
+    Args:
+        shape: (height, width, channels).
+        units: The network's input range against the preset's.
+        seed: Seed of the noise.
+
+    Returns:
+        [image, height, width, channels] in the network's input units.
 
     Example:
         >>> reference_images((8, 9, 3), ValueRange(0.0, 1.0, None)).shape
         (32, 8, 9, 3)
     """
-    # in NumPy: as JAX operations these few arrays would take a second to compile
+    # NumPy, because JAX would spend a second on compiling
     height, width, channels = shape
     noise = Fourier(sd=1.0, colour="natural", squash="none")
     parts = np.random.default_rng(seed).standard_normal(
@@ -209,14 +252,16 @@ def reference_images(shape: tuple[int, ...], units: ValueRange, seed: int = 0) -
 
 
 def plain_images(shape: tuple[int, ...], units: ValueRange) -> np.ndarray:
-    """Images that are not like photographs: flat, dark and light, spots, edges, in units.
+    """Make images unlike photographs: flat ones, spots, edges, dark and uneven ones.
 
-    A network that was trained on galaxies or on strokes of a pen may fire at none of the
-    reference images.
+    A network trained on galaxies or pen strokes may not respond to images like natural ones.
 
     Args:
         shape: (height, width, channels).
-        units: The network's range.
+        units: The network's input range against the preset's.
+
+    Returns:
+        [image, height, width, channels] in the network's input units.
 
     Example:
         >>> plain_images((8, 9, 3), ValueRange(0.0, 1.0, None)).shape
@@ -245,24 +290,28 @@ def plain_images(shape: tuple[int, ...], units: ValueRange) -> np.ndarray:
 def agreement(
     one: Float[np.ndarray, "unit channels"], other: Float[np.ndarray, "unit channels"]
 ) -> Float[np.ndarray, " unit"]:
-    """Cosine between what two pictures of a unit excite in its whole layer.
+    """The cosine between the activations that two pictures of a unit cause in its layer.
 
     Args:
         one: [unit, channels] standardised activations of one start's pictures.
-        other: The same of another start's.
+        other: [unit, channels] standardised activations of another start's pictures.
+
+    Returns:
+        -1 to 1.
 
     Example:
         >>> agreement(np.ones((1, 4)), 2 * np.ones((1, 4))).round(6)
         array([1.])
     """
     lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.einsum("uc,uc->u", one, other) / np.maximum(lengths, 1e-12)
+    cosines: np.ndarray = np.einsum("uc,uc->u", one, other) / np.maximum(lengths, 1e-12)
+    return cosines
 
 
 def _responses(
-    network: Network, layer: str, params: Any, images: jax.Array
+    network: Network, layer: str, params: Params, images: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """[image, channels]: mean of every channel, and the most that goes into its activation."""
+    """Each channel's mean, and its maximum pre-activation over all positions [image, channels]."""
     before = network.pre_activation(layer) or layer
     found = network.run(params, images, [layer, before])
     flat = {n: x.reshape(x.shape[0], -1, x.shape[-1]) for n, x in found.items()}

@@ -1,8 +1,7 @@
-"""Whether a layer's gradients in bfloat16 are close enough to float32.
+"""Check whether a layer's gradients in bfloat16 are close enough to float32.
 
-On a TPU a step is bound by memory traffic, and bfloat16 halves it. The picture, its
-gradient and the optimizer stay float32 in any case; so do the sums within a convolution
-and the weights that are not kernels.
+On a TPU memory traffic bounds a step, and bfloat16 halves it. Pictures, their gradients and the
+optimizer stay in float32. So do sums within a convolution and weights that are not kernels.
 """
 
 from __future__ import annotations
@@ -22,16 +21,23 @@ from jaxviz.model.graph import Params
 from jaxviz.objectives import Activations, Channel, Network
 from jaxviz.runtime.execution import Dtype, Execution, Fidelity
 
-# Units that have to be close enough; the farther tenth is left out.
+# Fraction of units that must be close enough; the worst tenth is ignored.
 _SHARE = 0.9
 _IMAGES = 16
 
 
 def check_precision(programs: ProgramCache, execution: Execution) -> Execution:
-    """The execution after bfloat16 was compared with float32; float32 where it is too far off.
+    """Compare bfloat16 with float32, and fall back to float32 if it is not close enough.
 
-    Takes two small compilations, seldom three; nothing for float32, or where an earlier run
-    has compared them.
+    This takes two small compilations, rarely three.
+
+    Args:
+        programs: The layer's programs; their weights are in bfloat16.
+        execution: Returned unchanged if it is in float32 or its fidelity is known.
+
+    Returns:
+        The execution with its fidelity; in float32 with suitable implementations if bfloat16
+        is not close enough.
     """
     setup, target = programs.setup, programs.target
     if execution.dtype != "bfloat16" or execution.fidelity is not None:
@@ -49,17 +55,16 @@ def check_precision(programs: ProgramCache, execution: Execution) -> Execution:
 def compare(
     network: Network, wide: Params, narrow: Params, layer: str, value_range: ValueRange
 ) -> Fidelity:
-    """How near bfloat16 comes to float32, on images like natural ones.
+    """Compare values and gradients in bfloat16 with exact float32.
 
-    Compared are the channels' means, with a share of what goes into the activation so that
-    no unit is without a gradient, of as many channels as there are images. What they are
-    compared with is float32 multiplied exactly; only where bfloat16 is far from that, float32
-    as the platform has it is computed as well.
+    The objective is the mean of a channel, on images like natural ones. A leak of 0.1 gives
+    every unit a gradient. The reference multiplies float32 exactly. The platform's own float32
+    is computed too if bfloat16 is far from the reference.
 
     Args:
-        network: The architecture; its type does not matter.
-        wide: Its weights, on the device.
-        narrow: The same from `narrowed`.
+        network: The architecture; its `dtype` is ignored.
+        wide: The weights in float32, on the device.
+        narrow: The weights with kernels in bfloat16, from `narrowed`.
         layer: The layer.
         value_range: The network's input range.
     """
@@ -89,11 +94,11 @@ def compare(
 def fidelity(
     wide: tuple[np.ndarray, np.ndarray], narrow: tuple[np.ndarray, np.ndarray]
 ) -> Fidelity:
-    """Compare values and gradients of the same units.
+    """Summarise how close two computations of the same units are.
 
     Args:
-        wide: [unit] objective and [unit, …] gradient, as exact as they get.
-        narrow: The same, computed otherwise.
+        wide: [unit] objective and [unit, …] gradient, as exact as possible.
+        narrow: [unit] objective and [unit, …] gradient in less precision.
 
     Example:
         >>> one = np.ones(2), np.eye(2)

@@ -1,4 +1,4 @@
-"""Compile the programs of the next layers while this one's units are made."""
+"""Compile the next layers' programs while the current layer is rendered."""
 
 from __future__ import annotations
 
@@ -6,41 +6,54 @@ import contextlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
-from typing import Self
+from typing import NamedTuple, Self
 
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.errors import JaxvizError
 from jaxviz.runtime.workers import core_count
 
-#: Cores that one compile nearly keeps busy; more threads than these would wait for Python.
+# One compile keeps about two cores busy. More than eight threads would only wait for Python.
 _CORES, _MOST = 2, 8
 
 
 def spare_threads(lanes: int) -> int:
-    """How many layers to compile at a time, besides those that are made.
+    """Number of layers to compile at a time, beside the one that is rendered.
 
     Args:
-        lanes: Cores at work on units, or on feeding an accelerator.
+        lanes: Number of cores that step units or feed an accelerator.
+
+    Returns:
+        0 on a single core; otherwise at least 1, because lanes leave gaps even on a busy machine.
 
     Example:
         >>> spare_threads(10_000) <= 1
         True
     """
     cores = core_count()
-    # even where all are at work: lanes wait for Python, and no layer's beginning needs them all
     return 0 if cores == 1 else max(1, min(_MOST, (cores - lanes) // _CORES))
 
 
-class Precompiler:
-    """Compiles some layers ahead, in threads of its own.
+class Upcoming(NamedTuple):
+    """A layer that will be rendered.
 
-    On an accelerator a layer's programs take longer to compile than to run. A failure here
-    happens again, and is reported, when the layer's turn comes.
+    Attributes:
+        renderer: The layer's renderer.
+        units: Number of units that it will render in all.
+    """
+
+    renderer: LayerRenderer
+    units: int
+
+
+class Precompiler:
+    """Compiles layers ahead of time, in background threads.
+
+    On an accelerator a layer's programs can take longer to compile than to run. An error in the
+    background is dropped: the same error is raised when the layer's turn comes.
 
     Args:
-        layers: All that will be made, in order, and the number of units of each. The first is
-            compiled where it is made.
-        threads: How many layers are compiled at a time; none if 0.
+        layers: The layers in the order of rendering. The first is compiled by its own rendering.
+        threads: Number of layers compiled at a time; 0 compiles nothing ahead.
 
     Example:
         with Precompiler(layers, threads=2) as ahead:
@@ -53,7 +66,7 @@ class Precompiler:
                 …
     """
 
-    def __init__(self, layers: Sequence[tuple[LayerRenderer, int]], threads: int) -> None:
+    def __init__(self, layers: Sequence[Upcoming], threads: int) -> None:
         self._waiting = list(layers[1:]) if threads else []
         self._ending = Event()
         self._threads, self._pool = threads, ThreadPoolExecutor(max(1, threads))
@@ -67,21 +80,25 @@ class Precompiler:
         self._pool.shutdown(cancel_futures=True)
 
     def proceed(self) -> None:
-        """Begin with the next layers, as many as there are threads, and return at once."""
+        """Start compiling the next layers, one for each free thread, and return at once."""
         while self._waiting and len(self._begun) < self._threads:
-            renderer, units = self._waiting.pop(0)
-            self._begun[renderer] = self._pool.submit(self._compile, renderer, units)
+            layer = self._waiting.pop(0)
+            self._begun[layer.renderer] = self._pool.submit(self._compile, layer)
 
     def wait(self, renderer: LayerRenderer) -> LayerRenderer | None:
-        """The layer's renderer with its programs compiled; None if that was not begun."""
+        """Wait for a layer's compile.
+
+        Returns:
+            The renderer with its programs compiled; None if the compile was never started.
+        """
         begun = self._begun.pop(renderer, None)
         return None if begun is None else begun.result()
 
     def pause(self) -> None:
-        """Return when no compile is under way that would disturb a measurement."""
+        """Wait until no compile is running that would disturb a timing."""
         wait(self._begun.values())
 
-    def _compile(self, renderer: LayerRenderer, units: int) -> LayerRenderer:
+    def _compile(self, layer: Upcoming) -> LayerRenderer:
         with contextlib.suppress(JaxvizError, RuntimeError):
-            return renderer.compiled(units, self._ending)
-        return renderer
+            return layer.renderer.compiled(layer.units, self._ending)
+        return layer.renderer

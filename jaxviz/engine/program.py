@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from jaxviz.engine.ascent import ActiveRescue, Ascent, Rescue, State
 from jaxviz.engine.setup import LayerSetup
 from jaxviz.model.graph import Params
 from jaxviz.model.leaky import leaky_implementations, with_leak
 from jaxviz.objectives import Activations, Network, Objective
-from jaxviz.objectives.activations import REPLICATES
+from jaxviz.objectives.activations import REPLICATES, Latent
 from jaxviz.runtime.devices import Target, spread_units
 from jaxviz.runtime.keys import as_key
 from jaxviz.runtime.workers import CompiledOnce
 from jaxviz.runtime.xla_options import Effort, Options, compiler_options
 
-# A unit without a gradient stays where it is, and only its random transforms still change.
+#: `step` is the compiled loop of steps on accelerators.
+Stage = Literal["start", "step", "evaluate"]
+
+# A unit without a gradient does not move; only its random transforms still differ per step.
 _PATIENCE = 8
-# A TPU's memory is in tiles of 8 by 128 numbers: of the last two axes, as they lie in memory.
+# A TPU tiles the last two axes in memory by 8 sublanes and 128 lanes.
 _SUBLANES, _LANES = 8, 128
 
 
 class Program:
-    """Start, steps and evaluation of a chunk; each stage is traced once, at its first use.
+    """Starts, steps and evaluates a chunk of units; each stage is traced once, at its first use.
 
-    Every array has the unit as its first axis, and with several replicates those as its second.
+    The first axis of every array is the unit; the second is the replicate if there are several.
 
     Args:
-        setup: What is made.
+        setup: The layer and how its pictures are made.
         network: The architecture and how it is computed.
-        target: The devices that units are spread over.
-        traces: Counts compilations by stage.
-        rescue: Whether units are rescued, and stopped early without a gradient.
-        effort: What the compile of the step is worth.
+        target: The devices that share the units.
+        traces: Number of traces of each stage; the program adds its own.
+        rescue: Whether units get a `Rescue` and stop early without a gradient.
+        effort: Compile effort of the step.
     """
 
     def __init__(
@@ -54,11 +58,11 @@ class Program:
     ) -> None:
         preset = setup.preset
         self.setup, self.preset = setup, preset
-        #: Whether units have a `Rescue` in their state.
+        #: Whether the state of a unit holds a `Rescue`.
         self.rescued = rescue or preset.redirect > 0
-        #: Steps after which a unit without a gradient is stopped.
+        #: Number of steps after which a unit without a gradient stops; None for never.
         self.patience = _PATIENCE if rescue else None
-        # elsewhere units that come one by one cost more than the dead ones that make room
+        # On accelerators, refilling single slots costs more than stepping dead units.
         if not rescue and target.platform == "cpu" and preset.stays_without_gradient:
             self.patience = _patience(preset.steps)
         if self.rescued:
@@ -67,12 +71,12 @@ class Program:
         self._network, self._target, self._traces = network, target, traces
         self._optimizer = preset.optimizer.build(preset.steps)
         self._score = preset.objective.score() or preset.objective
-        #: Whether the score is the objective itself, without helping terms and penalties.
+        #: Whether the score is the whole objective, because it has no penalties or leaks.
         self.plain = self._score == preset.objective
         self._compile_stages(effort)
 
     def _compile_stages(self, effort: Effort) -> None:
-        """Wrap each stage in a `jit` of its own; nothing is compiled yet."""
+        """Wrap each stage in `jax.jit`; nothing is compiled yet."""
         step = self._vmapped("step", Ascent.step)
         compact = self._target.platform == "tpu"
         self.start = self._jitted(self._vmapped("start", _start), "little")
@@ -80,7 +84,7 @@ class Program:
         self.evaluate = self._jitted(self._vmapped("evaluate", Ascent.evaluate), "little")
         self.step = self._jitted(step, effort, donated=True)
         self.steps = self._jitted(partial(_repeat, step, compact), effort, donated=True)
-        #: (place to take from or -1, [unit]; states; states) -> the second with some of the first
+        #: (slot to take from, or -1, [unit]; source states; states) -> states with some replaced
         self.move = CompiledOnce(
             jax.jit(
                 _move,
@@ -90,7 +94,7 @@ class Program:
         )
 
     def _jitted(
-        self, stage: Callable[..., Any], effort: Effort, *, donated: bool = False
+        self, stage: Callable[..., PyTree], effort: Effort, *, donated: bool = False
     ) -> CompiledOnce:
         spread = spread_units(stage, self._target.mesh)
         donate = (1,) if donated else ()
@@ -101,53 +105,68 @@ class Program:
         absent = None if self._target.present else self._target.devices[0]
         return compiler_options(self._target.platform, effort, absent)
 
-    def preset_rescue(self, units: tuple[int, ...]) -> Rescue | tuple[()]:
-        """How the preset itself rescues units, for arrays of that shape."""
+    def preset_rescue(self, units: tuple[int, ...]) -> Rescue | None:
+        """The rescue that the preset gives every unit; None if units are not rescued.
+
+        Args:
+            units: Shape of the arrays, [unit] or [unit, replicate].
+        """
         if not self.rescued:
-            return ()
+            return None
         steps = np.full(units, self.preset.redirect, np.float32)
         return Rescue(steps, np.zeros(units, np.float32))
 
     def lowered(
-        self, stage: str, params: Params, keys: Any, rescues: Any, channels: Any
+        self,
+        stage: Stage,
+        params: Params,
+        keys: jax.ShapeDtypeStruct,
+        rescues: Rescue | None,
+        channels: jax.ShapeDtypeStruct,
     ) -> jax.stages.Lowered:
-        """One stage for arrays of which only the shapes are given.
+        """Lower one stage for arguments of given shapes; their values are not needed.
 
         Args:
-            stage: `start`, `step` (where steps are looped, the loop) or `evaluate`.
+            stage: Which stage.
             params: The network's weights.
-            keys: [unit, 2] data of the keys of all units of the chunk.
-            rescues: [unit] how they are rescued.
+            keys: [unit, 2] key data of the chunk's units.
+            rescues: [unit] numbers of their rescues.
             channels: [unit] channel numbers.
         """
+        lowered: jax.stages.Lowered
         if stage == "start":
-            return self.start.lower(params, keys, rescues)
+            lowered = self.start.lower(params, keys, rescues)
+            return lowered
         state = self.start.eval_shape(params, keys, rescues)
         state = self._target.placed(state, split=True)
         if stage == "step" and self._target.looped:
             count = self._target.placed(jax.ShapeDtypeStruct((), np.int32), split=False)
-            return self.steps.lower(params, state, channels, count)
-        return {"step": self.step, "evaluate": self.evaluate}[stage].lower(params, state, channels)
+            lowered = self.steps.lower(params, state, channels, count)
+        else:
+            program = self.step if stage == "step" else self.evaluate
+            lowered = program.lower(params, state, channels)
+        return lowered
 
     def advance(self, params: Params, state: State, channels: jax.Array, count: int) -> State:
-        """So many steps of every unit that is not finished.
+        """Step every unit of a chunk that is not finished.
 
         Args:
             params: The network's weights.
-            state: Of all units of the chunk; given up.
+            state: The chunk's state; its buffers are donated, so it cannot be used again.
             channels: [unit] channel numbers.
-            count: Steps to do.
+            count: Number of steps.
         """
-        # XLA runs convolutions inside a loop body 2.4 to 3.6 times slower on a CPU.
+        # XLA runs convolutions inside a loop body up to 3.6 times slower on a CPU.
         if self._target.looped:
-            # put there explicitly: nothing else is sent while steps are made
-            return self.steps(params, state, channels, jax.device_put(np.int32(count)))
+            # an explicit transfer, the only one while steps are made
+            state = self.steps(params, state, channels, jax.device_put(np.int32(count)))
+            return state
         for _ in range(count):
             state = self.step(params, state, channels)
         return state
 
     def _ascent(self, params: Params) -> Ascent:
-        """The ascent of one unit, with the network's weights."""
+        """The ascent of one unit with given weights."""
         preset = self.preset
         return Ascent(
             objective=partial(self._value, preset.objective, params),
@@ -172,12 +191,12 @@ class Program:
         params: Params,
         image: jax.Array,
         picture: jax.Array,
-        latent: Any,
+        latent: Latent,
         channel: jax.Array,
         progress: jax.Array,
         rescue: ActiveRescue | None,
     ) -> jax.Array:
-        """An objective's value for one image."""
+        """Evaluate an objective for one image."""
         weight: jax.Array | None = None
         if rescue is not None:
             weight = jnp.asarray(rescue.pre_activation_weight)
@@ -196,10 +215,10 @@ class Program:
             )
         )
 
-    def _vmapped(self, name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
-        def run(params: Mapping[str, Any], *arguments: Any) -> Any:
+    def _vmapped(self, name: Stage, stage: Callable[..., PyTree]) -> Callable[..., PyTree]:
+        def run(params: Params, *arguments: PyTree) -> PyTree:
             self._traces[name] += 1
-            one: Callable[..., Any] = partial(stage, self._ascent(params))
+            one: Callable[..., PyTree] = partial(stage, self._ascent(params))
             if self.preset.replicates > 1:
                 one = jax.vmap(one, axis_name=REPLICATES)
             return jax.vmap(one)(*arguments)
@@ -208,7 +227,9 @@ class Program:
 
 
 def _patience(steps: int) -> int:
-    """Steps between two looks for dead units that leave few to be made for nothing at the end.
+    """Number of steps between two checks for dead units.
+
+    Chosen so that the last interval is as full as possible; longer intervals win ties.
 
     Example:
         >>> [_patience(steps) for steps in (30, 64, 31)]
@@ -220,29 +241,32 @@ def _patience(steps: int) -> int:
 def _repeat(
     step: Callable[..., State],
     compact: bool,
-    params: Any,
+    params: Params,
     state: State,
     channels: jax.Array,
     count: int,
 ) -> State:
-    """Several steps; `compact` keeps what they hand on as it is given to them.
+    """Run several steps in one loop; `compact` pins the loop-carried arrays to their input layout.
 
-    A TPU's convolutions want the units along its 128 lanes where an image has few channels. With
-    so many units that is how the loop keeps the latents too, and how they are handed to it. With
-    fewer they would be padded to as many: float32.
+    Where an image has few channels, a TPU's convolutions put the units on its 128 lanes. With a
+    multiple of 128 units, the loop keeps the latents in this layout. Fewer than 128 units would
+    be padded to 128, in float32.
     """
 
-    def body(_: Any, state: State) -> State:
+    def body(_: jax.Array, state: State) -> State:
         state = step(params, state, channels)
-        return jax.tree.map(with_compact_layout, state) if compact else state
+        return compacted(state) if compact else state
 
-    return jax.lax.fori_loop(
-        0, count, body, jax.tree.map(with_compact_layout, state) if compact else state
-    )
+    def compacted(state: State) -> State:
+        pinned: State = jax.tree.map(with_compact_layout, state)
+        return pinned
+
+    repeated: State = jax.lax.fori_loop(0, count, body, compacted(state) if compact else state)
+    return repeated
 
 
 def with_compact_layout(array: jax.Array) -> jax.Array:
-    """The array with its units along the lanes of a TPU, where that needs no padding."""
+    """Pin an array [unit, …] to the layout that puts units on a TPU's lanes without padding."""
     from jax.experimental.layout import Layout, with_layout_constraint
 
     if array.ndim < 2 or jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
@@ -252,15 +276,16 @@ def with_compact_layout(array: jax.Array) -> jax.Array:
     compact = (0, *few, *many)
     if array.shape[0] % _LANES == 0:
         compact = (*many[:-1], *few, *many[-1:], 0)
-    return with_layout_constraint(array, Layout(compact))
+    pinned: jax.Array = with_layout_constraint(array, Layout(compact))
+    return pinned
 
 
-def _start(ascent: Ascent, key: jax.Array, rescue: Rescue | tuple[()] = ()) -> State:
+def _start(ascent: Ascent, key: jax.Array, rescue: Rescue | None = None) -> State:
     return ascent.start(as_key(key), rescue)
 
 
 def _start_from(
-    ascent: Ascent, raw: jax.Array, key: jax.Array, rescue: Rescue | tuple[()] = ()
+    ascent: Ascent, raw: jax.Array, key: jax.Array, rescue: Rescue | None = None
 ) -> State:
     return ascent.start_from(raw, as_key(key), rescue)
 
@@ -270,4 +295,5 @@ def _move(source: jax.Array, given: State, kept: State) -> State:
         taken = source.reshape((-1,) + (1,) * (given.ndim - 1)) >= 0
         return jnp.where(taken, given[jnp.maximum(source, 0)], kept)
 
-    return jax.tree.map(choose, given, kept)
+    moved: State = jax.tree.map(choose, given, kept)
+    return moved

@@ -1,4 +1,4 @@
-"""Compiled programs and prepared weights of one layer, made when they are first needed."""
+"""Compiled programs and prepared weights of one layer, made at their first use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from functools import cached_property, partial
 from threading import Event
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,29 +14,44 @@ import numpy as np
 
 from jaxviz.engine.chunk_search import first_guess
 from jaxviz.engine.metrics import Assessor
-from jaxviz.engine.program import Program
+from jaxviz.engine.ascent import Rescue
+from jaxviz.engine.program import Program, Stage
 from jaxviz.engine.setup import HasWeights, LayerSetup
-from jaxviz.model.dispatch import prepare_weights
+from jaxviz.model.dispatch import LayerWeights, prepare_weights
+from jaxviz.model.graph import Params
 from jaxviz.objectives import Network
 from jaxviz.runtime.devices import Target
 from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.malloc import keep_freed_memory
 
 
+# The step takes longest to compile.
+_STAGES: tuple[Stage, ...] = ("step", "start", "evaluate")
+
+
+class _Shapes(NamedTuple):
+    """Shapes of a program's arguments for one chunk, placed on the target's devices."""
+
+    weights: Params
+    keys: jax.ShapeDtypeStruct
+    rescues: Rescue | None
+    channels: jax.ShapeDtypeStruct
+
+
 class ProgramCache:
-    """What is compiled of one setup and execution, for any chunk size.
+    """Compiled programs of one setup and execution, for any chunk size.
 
     Args:
-        setup: What is made.
-        execution: How it is computed.
-        model: Where the weights come from.
+        setup: The layer and how its pictures are made.
+        execution: How the layer is computed.
+        model: The model with the weights.
         target: The devices.
-        references: [image, height, width, channels] in the network's units that pictures are
-            measured against; noise like natural images where None.
+        references: [image, height, width, channels] images in the network's input units, which
+            pictures are measured against; None for noise like natural images.
 
     Attributes:
-        traces: How often each stage was traced, by name.
-        step_compile_seconds: What the step's ahead-of-time compile took; 0 without one.
+        traces: Number of traces of each stage, by the stage's name.
+        step_compile_seconds: Seconds that the step's ahead-of-time compile took; 0 without one.
     """
 
     def __init__(
@@ -55,7 +70,7 @@ class ProgramCache:
         self._assessor: Assessor | None = None
 
     def for_execution(self, execution: Execution) -> ProgramCache:
-        """This cache where its programs serve `execution` too, else an empty one."""
+        """This cache if its programs suit another execution too; otherwise an empty cache."""
         if _compiled_alike(self.execution, execution):
             return self
         return ProgramCache(self.setup, execution, self.model, self.target, self.references)
@@ -66,30 +81,31 @@ class ProgramCache:
         return self.setup.network(self.execution)
 
     @cached_property
-    def weights(self) -> Any:
+    def weights(self) -> Params:
         """The prepared weights on the devices."""
         if self.target.platform == "cpu":
             keep_freed_memory()
-        return self.target.placed(self._prepared(), split=False)
+        placed: Params = self.target.placed(self._prepared(), split=False)
+        return placed
 
     @property
     def main(self) -> Program:
-        """The program that every unit goes through first."""
+        """The program that every unit runs first."""
         return self._program(rescue=False)
 
     @property
     def rescue(self) -> Program:
-        """The program in which units without a gradient are tried again."""
+        """The program that retries units without a gradient."""
         return self._program(rescue=True)
 
     def assessor(self, chunk: int) -> Assessor:
-        """Measures pictures, and finds starts for dead units.
+        """The assessor, which measures pictures and finds starting images for dead units.
 
         Args:
-            chunk: Pictures in one call, where an accelerator computes.
+            chunk: Number of pictures in one call on an accelerator; a CPU has its own rule.
         """
         if self._assessor is None:
-            if self.target.platform == "cpu":  # whole layers, of which a step computes one channel
+            if self.target.platform == "cpu":  # computes all channels, where a step computes one
                 chunk = first_guess(self.setup.picture_shapes)
             self._assessor = Assessor(
                 self.network,
@@ -101,42 +117,42 @@ class ProgramCache:
             )
         return self._assessor
 
-    def lower(self, stage: str, chunk: int) -> jax.stages.Lowered:
-        """One stage of a chunk, lowered for the target.
+    def lower(self, stage: Stage, chunk: int) -> jax.stages.Lowered:
+        """Lower one stage of the main program for the target.
 
         Args:
             stage: `start`, `step` (on accelerators the loop of steps) or `evaluate`.
-            chunk: Units in the call.
+            chunk: Number of units in the call.
         """
-        return self.main.lowered(stage, *self._abstract(chunk))
+        return self.main.lowered(stage, *self._shapes(chunk))
 
     def compile(self, chunk: int, ending: Event) -> None:
-        """Compile what rendering is going to call, so that it need not wait.
+        """Compile everything that rendering will call.
 
         Args:
-            chunk: Units in one call.
-            ending: Set where the programs are not wanted any more.
+            chunk: Number of units in one call.
+            ending: Set when the programs are no longer needed.
         """
-        abstract = self._abstract(chunk)
-        for stage in ("step", "start", "evaluate"):
+        shapes = self._shapes(chunk)
+        for stage in _STAGES:
             if ending.is_set():
                 return
             began = time.perf_counter()
-            self.main.lowered(stage, *abstract).compile()
+            self.main.lowered(stage, *shapes).compile()
             if stage == "step":
                 self.step_compile_seconds = time.perf_counter() - began
         if self.setup.measure and not ending.is_set():
-            self.assessor(chunk).lowered(abstract[0]).compile()
+            self.assessor(chunk).lowered(shapes.weights).compile()
 
     def release(self) -> None:
-        """Drop weights on the device and programs; they are made again when needed."""
+        """Free the programs and the weights on the device; the next use makes them again."""
         self._programs.clear()
         self._assessor = None
         self.__dict__.pop("weights", None)
 
     @property
     def released(self) -> bool:
-        """Whether the cache holds neither programs nor weights at the moment."""
+        """Whether the cache holds neither programs nor weights."""
         return not self._programs and "weights" not in self.__dict__
 
     def _program(self, *, rescue: bool) -> Program:
@@ -148,12 +164,12 @@ class ProgramCache:
                 self.target,
                 traces=self.traces,
                 rescue=rescue,
-                # few units are tried again
+                # only few units are retried
                 effort="some" if rescue and effort != "little" else effort,
             )
         return self._programs[rescue]
 
-    def _prepared(self) -> Any:
+    def _prepared(self) -> LayerWeights:
         prepared = prepare_weights(
             self.setup.spec,
             self.model.arrays(),
@@ -162,19 +178,18 @@ class ProgramCache:
         )
         return narrowed(prepared) if self.execution.dtype == "bfloat16" else prepared
 
-    def _abstract(self, chunk: int) -> tuple[Any, ...]:
-        """Shapes of weights, keys, rescues and channels of a chunk, on the target's devices."""
+    def _shapes(self, chunk: int) -> _Shapes:
         replicates = self.setup.preset.replicates
         units = (self.target.shared(chunk), *((replicates,) if replicates > 1 else ()))
         keys = jax.ShapeDtypeStruct((*units, 2), np.uint32)
         rescues = jax.eval_shape(partial(self.main.preset_rescue, units))
         own = keys, rescues, jax.ShapeDtypeStruct(units, np.int32)
         weights = self.target.placed(jax.tree.map(_shape_of, self._prepared()), split=False)
-        return weights, *self.target.placed(own, split=True)
+        return _Shapes(weights, *self.target.placed(own, split=True))
 
 
 def _compiled_alike(one: Execution, other: Execution) -> bool:
-    """Whether the programs of one execution serve the other; chunks only change shapes."""
+    """Whether two executions share programs; chunks and lanes only change shapes."""
     return (one.implementations, one.dtype, one.effort) == (
         other.implementations,
         other.dtype,
@@ -182,11 +197,14 @@ def _compiled_alike(one: Execution, other: Execution) -> bool:
     )
 
 
-def narrowed(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Weights by layer and name, with the kernels in bfloat16.
+def narrowed(params: LayerWeights) -> dict[str, dict[str, jax.Array]]:
+    """Convert the kernels to bfloat16.
 
-    Everything with more than one axis is a kernel: what else there is (biases, statistics)
-    is small, and is used in arithmetic that is fused and float32 anyway.
+    Arrays with at most one axis, such as biases and statistics, stay as they are. They are
+    small, and their arithmetic is fused and in float32.
+
+    Args:
+        params: Weights by layer and name.
     """
     return {
         layer: {n: jnp.asarray(a, jnp.bfloat16 if np.ndim(a) > 1 else None) for n, a in own.items()}
@@ -194,5 +212,5 @@ def narrowed(params: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     }
 
 
-def _shape_of(array: Any) -> jax.ShapeDtypeStruct:
+def _shape_of(array: np.ndarray | jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(np.shape(array), array.dtype)

@@ -1,4 +1,4 @@
-"""Make the pictures of one layer's units, with programs that are compiled once."""
+"""`LayerRenderer`: renders one layer's units with programs that are compiled once."""
 
 from __future__ import annotations
 
@@ -26,34 +26,41 @@ from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.keys import unit_keys
 from jaxviz.status import UnitStatus
 
-# Units without a gradient that are tried again at once on a CPU, because they are few.
+# Number of dead units that are retried at once, by platform; few, because few units are dead.
 _RESCUE_CHUNK = {"cpu": 4}
 _MOST_RESCUED = 64
-# First start of a rescue; several attempts use the numbers below.
+# Number of the first start of a rescue; ordinary attempts use smaller numbers.
 _RESCUE_STARTS = 1 << 16
 
-#: Told the number of units that have just been finished.
+#: Called with the number of units that have just finished.
 OnUnits = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class RenderResult:
-    """The pictures of some units of one layer.
+    """The pictures and scores of some units of one layer.
 
     Attributes:
-        images: [unit, height, width, channels] in [0, 1], as shown.
-        raw: [unit, height, width, channels]: the optimised images in the model's input
-            units, before crop and display.
-        scores: [unit] objective on `raw`.
-        initial_scores: [unit] the same on the starting images.
+        images: [unit, height, width, channels] in [0, 1], cropped for display.
+        raw: [unit, height, width, channels] optimised images in the model's input units,
+            before the crop.
+        scores: [unit] objective of `raw`.
+        initial_scores: [unit] objective of the starting images.
         status: [unit] `UnitStatus`: 1 done, 2 dead, 3 failed, 4 rescued.
-        channels: [unit] channel of each unit. With several replicates a channel has that many
-            units, one after the other.
+        channels: [unit] channel of each unit. Several replicates of a channel are neighbours.
         reasons: [unit] `Reason`: why a unit is dead, or how it was rescued.
-        steps: [unit] updates that were made.
-        measures: By name [unit]: `gain`, the score less the initial score; with `measure`
-            also those of `Assessor.measure`, and with several attempts `agreement`.
+        steps: [unit] number of updates.
+        measures: {name: [unit]}. `gain` is the score minus the initial score. With `measure`
+            also `quantile`, `selectivity` and `robustness`, and with several attempts or
+            replicates `agreement`.
         execution: How the units were computed.
+
+    Example:
+        >>> import jaxviz
+        >>> model = jaxviz.load(jaxviz.example("galaxy_cnn.keras"))
+        >>> result = jaxviz.render(model, "conv1", [0, 3], size=32, steps=2)
+        >>> result.raw.shape, sorted(result.measures)
+        ((2, 32, 32, 3), ['gain'])
     """
 
     images: Float[np.ndarray, "unit height width channels"]
@@ -70,12 +77,22 @@ class RenderResult:
 
 @dataclass(frozen=True, eq=False)
 class LayerRenderer:
-    """Makes pictures of one layer's units; compiles once, however many units there are.
+    """Renders one layer's units; compiles once, for any number of units.
+
+    A renderer is frozen: every decision about the computation returns another renderer.
 
     Attributes:
-        setup: What is made.
-        execution: How it is computed.
-        programs: What is compiled of the two.
+        setup: The layer and how its pictures are made.
+        execution: How the layer is computed.
+        programs: The compiled programs of the two.
+
+    Example:
+        >>> import jaxviz
+        >>> bundle = jaxviz.load_bundle(jaxviz.example("galaxy_cnn.keras"))
+        >>> preset = jaxviz.PRESETS["keras-io"].override(steps=2)
+        >>> renderer = LayerRenderer.for_layer(bundle, "conv1", preset, size=32)
+        >>> renderer.settled(units=2).render([0, 3], seed=0).scores.shape
+        (2,)
     """
 
     setup: LayerSetup
@@ -97,21 +114,26 @@ class LayerRenderer:
         dtype: AskedDtype = "auto",
         target: Target | None = None,
     ) -> LayerRenderer:
-        """The renderer of a layer, computed as the device's rules say.
+        """Make the renderer of a layer, with an execution chosen by rule.
 
         Args:
             model: A converted model.
             layer: Name of a node.
             preset: How a picture is made.
-            size: Side of the image or (height, width); the preset's, or the model's own where
-                the layer allows no other.
-            chunk: Units in one compiled call; chosen for the device where None.
-            attempts: Starts of each unit; the best picture is kept.
+            size: Side of the image or (height, width), in pixels. None for the preset's size,
+                or the model's own if the layer allows no other.
+            chunk: Number of units in one compiled call; None lets the device decide.
+            attempts: Number of starts of each unit; the best picture is kept.
             measure: Whether pictures are measured against reference images.
-            references: [image, height, width, channels] in the network's units; noise like
-                natural images where None.
-            dtype: What the network is computed in; `auto` is the platform's choice.
-            target: The devices; those of this process where None.
+            references: [image, height, width, channels] reference images in the network's input
+                units; None for noise like natural images.
+            dtype: Type of the network's arithmetic; `auto` is the platform's choice.
+            target: The devices; None for those of this process.
+
+        Raises:
+            LayerError: If the layer does not exist.
+            ImageSizeError: If the image is too small, or the layer allows only another size.
+            ConfigError: If the preset does not suit the network.
         """
         setup = layer_setup(
             model.spec, layer, preset, size=size, attempts=attempts, measure=measure
@@ -123,32 +145,41 @@ class LayerRenderer:
 
     @property
     def target(self) -> Target:
-        """The devices."""
+        """The devices that share the units."""
         return self.programs.target
 
     def with_execution(self, execution: Execution) -> LayerRenderer:
-        """The same layer computed in another way."""
+        """The renderer of the same layer with another execution."""
         return replace(self, execution=execution, programs=self.programs.for_execution(execution))
 
     def settled(
         self, units: int, before_search: Callable[[], object] = lambda: None
     ) -> LayerRenderer:
-        """The same with every decision made: effort, precision, chunk.
+        """Decide effort, precision and chunk; may compile and time steps.
 
         Args:
-            units: How many will be made; more units are worth a longer search.
-            before_search: Called before anything is timed that must not be disturbed.
+            units: Number of units that will be rendered; more units allow a longer search.
+            before_search: Called before timings that nothing may disturb.
+
+        Returns:
+            A renderer whose execution is final.
+
+        Raises:
+            MemoryLimitError: If not even one unit fits into the device's memory.
         """
         ready = self._with_effort_and_precision(units)
         tuned = tune(ready.programs, ready.execution, units, before_search)
         return ready.with_execution(tuned)
 
     def compiled(self, units: int, ending: Event) -> LayerRenderer:
-        """The same with all programs compiled that `render` is going to call.
+        """Compile all programs that `render` will call.
 
         Args:
-            units: How many will be made.
-            ending: Set when the programs are not wanted any more.
+            units: Number of units that will be rendered.
+            ending: Set when the programs are no longer needed.
+
+        Returns:
+            A renderer with compiled programs; its chunk may still change.
         """
         ready = self._with_effort_and_precision(units)
         ready.programs.compile(likely_chunk(ready.programs, ready.execution, units), ending)
@@ -164,7 +195,7 @@ class LayerRenderer:
 
     @cached_property
     def unreachable(self) -> np.ndarray:
-        """[unit] whether no image can make the unit fire, as far as interval bounds prove it."""
+        """[unit] True where interval bounds prove that no image makes the unit fire."""
         setup = self.setup
         proven = np.zeros(0, bool)
         if setup.one_per_channel:
@@ -173,7 +204,11 @@ class LayerRenderer:
         return proven if len(proven) else np.zeros(setup.units, bool)
 
     def lower(self, chunk: int) -> jax.stages.Lowered:
-        """The step of a chunk (on accelerators the loop of steps), lowered for the target."""
+        """Lower the step (on accelerators the loop of steps) for the target.
+
+        Args:
+            chunk: Number of units in the call.
+        """
         return self.programs.lower("step", chunk)
 
     def render(
@@ -183,21 +218,24 @@ class LayerRenderer:
         init: np.ndarray | None = None,
         on_units: OnUnits = lambda count: None,
     ) -> RenderResult:
-        """Make the pictures of some channels, `execution.chunk` of them at a time.
+        """Render some channels, `execution.chunk` of them at a time.
 
-        A finished unit makes room for the next. The last chunk is filled by computing a unit
-        again, so that every call has one shape. Units without a gradient are tried again
-        together, when all are finished.
+        A finished unit frees its slot for the next. Free slots repeat a unit, so that every call
+        has one shape. Dead units are retried together at the end.
 
         Args:
             channels: Channel numbers.
             seed: The user's seed.
-            init: Starting images in the model's input units, one per channel or one for all.
-            on_units: Told the number of units that have just been finished.
+            init: [unit or 1, height, width, channels] starting images in the model's input
+                units; None for the preset's.
+            on_units: Called with the number of units that have just finished.
 
         Returns:
-            Pictures and scores. `execution` has a smaller chunk than the renderer's where
-            the device's memory was too small.
+            Pictures and scores in the order of `channels`. The chunk in `execution` is smaller
+            than the renderer's if memory ran out.
+
+        Raises:
+            MemoryLimitError: If not even one unit fits into the device's memory.
         """
         ready = self.with_execution(check_precision(self.programs, self.execution))
         numbers = np.asarray(channels, np.int32)
@@ -215,7 +253,7 @@ class LayerRenderer:
 
 
 class _Rendering:
-    """One call of `LayerRenderer.render`; its execution changes where memory runs out."""
+    """One call of `LayerRenderer.render`; its execution changes if memory runs out."""
 
     def __init__(
         self, renderer: LayerRenderer, channels: np.ndarray, seed: int, init: np.ndarray | None
@@ -225,7 +263,7 @@ class _Rendering:
         self.channels, self.seed, self.init = channels, seed, init
 
     def pictures(self, start: int, on_units: OnUnits) -> RenderResult:
-        """The pictures from one start, the dead units tried again, all of them together."""
+        """Render all units from one start, and retry the dead ones together."""
         setup, replicates = self.setup, self.setup.preset.replicates
         keys = unit_keys(self.seed, setup.layer, self.channels, start)
         found = self._run(
@@ -258,8 +296,12 @@ class _Rendering:
         )
 
     def measures(self, kept: RenderResult, starts: Sequence[RenderResult]) -> dict[str, np.ndarray]:
-        """The measures of the kept pictures, by name."""
-        with np.errstate(invalid="ignore"):  # of a unit that failed
+        """Measure the kept pictures.
+
+        Returns:
+            {name: [unit] float32}.
+        """
+        with np.errstate(invalid="ignore"):  # a failed unit is not finite
             measures = {"gain": kept.scores - kept.initial_scores}
         replicates = self.setup.preset.replicates
         if not self.setup.measure:
@@ -273,7 +315,7 @@ class _Rendering:
         return {name: values.astype(np.float32) for name, values in measures.items()}
 
     def _again(self, attempt: Attempt, units: np.ndarray, start: int) -> Finished:
-        """Dead units in another way; few at a time, because they are few."""
+        """Retry dead units in another way."""
         channels = self.channels[units]
         init = None if self.init is None else self.init[units]
         if attempt.another_start:
@@ -290,7 +332,7 @@ class _Rendering:
         )
 
     def _run(self, program: Program, chunk: int, run: Callable[[Slots, int], Finished]) -> Finished:
-        """Units in slots, fewer at a time where they do not fit; later calls keep to that."""
+        """Run units in slots; if memory runs out, fewer at a time from now on."""
         target = self.programs.target
         found, too_large = with_fewer_units(
             lambda count: run(
@@ -308,16 +350,16 @@ class _Rendering:
         return found
 
     def _judge(self, found: Finished) -> UInt8[np.ndarray, " unit"]:
-        """The status of finished units."""
+        """Determine the `UnitStatus` of finished units."""
         finite = np.isfinite(found.score) & np.isfinite(found.raw).all(axis=(1, 2, 3))
-        # where the objective helps a unit along, a gradient alone does not mean that it fires
+        # a leak gives even a closed unit a gradient, so its score must be nonzero too
         alive = found.responded & (self.programs.main.plain | (found.score != 0))
         status = np.where(alive, UnitStatus.DONE, UnitStatus.DEAD)
         return np.where(finite, status, UnitStatus.FAILED).astype(np.uint8)
 
 
 def _best(starts: Sequence[RenderResult]) -> RenderResult:
-    """The picture with the highest score of each unit."""
+    """Keep each unit's picture with the highest score."""
     if len(starts) == 1:
         return starts[0]
     scores = np.stack([start.scores for start in starts])

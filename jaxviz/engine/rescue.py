@@ -1,4 +1,4 @@
-"""What to do with a unit that has no gradient: other ways to begin, in a fixed order."""
+"""Rescue units without a gradient: try other ways to start them, in a fixed order."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from jaxviz.objectives import Network
 from jaxviz.presets import Preset
 from jaxviz.status import Reason, UnitStatus
 
-#: Steps whose gradients pass through closed activations, as in lucid's `redirected_relu`.
+# Steps whose gradients pass through closed activations, as in lucid's `redirected_relu`.
 _LEAKY_STEPS = 16
-#: Weight of the maximum pre-activation in the objective. It moves a closed unit, and the
-#: activation takes over once the unit fires.
+# Weight of the maximum pre-activation, which moves a closed unit. The activation takes over once
+# the unit fires.
 _PRE_ACTIVATION_WEIGHT = 0.5
 
 
 class Attempt(NamedTuple):
-    """Another way to make a unit's picture.
+    """Another way to render a dead unit.
 
     Attributes:
-        reason: What is recorded if it works.
-        relu_leak_steps: First steps in which gradients pass through closed activations.
+        reason: The reason that is recorded for a rescued unit.
+        relu_leak_steps: Number of first steps in which gradients pass through closed activations.
         pre_activation_weight: Weight of the maximum pre-activation in the objective, 0 to 1.
-        with_gradient: Whether it is also for units that had a gradient and do not fire.
-        another_start: Whether it begins from another start.
+        with_gradient: Whether the attempt also serves units that had a gradient but never fired.
+        another_start: Whether the unit starts from another image.
     """
 
     reason: Reason
@@ -42,20 +42,29 @@ class Attempt(NamedTuple):
     another_start: bool = False
 
     def rescue(self, units: int) -> Rescue:
-        """The numbers that every unit's state holds, for that many units."""
+        """The rescue of a number of units, as [unit] arrays."""
         numbers = (self.relu_leak_steps, self.pre_activation_weight)
         return Rescue(*(np.full(units, number, np.float32) for number in numbers))
 
 
 def attempts(preset: Preset, network: Network, layer: str) -> list[Attempt]:
-    """The ways that are tried for a dead unit, in order; none if the preset wants none."""
+    """List the attempts for a dead unit, in order.
+
+    Args:
+        preset: How pictures are made.
+        network: The architecture.
+        layer: The unit's layer.
+
+    Returns:
+        The attempts; none if the preset does not rescue units.
+    """
     if not preset.rescue:
         return []
     ways, weight = [], 0.0
     rescued = preset.objective.rescue_layer(layer)
     if rescued is not None and network.pre_activation(rescued):
         weight = _PRE_ACTIVATION_WEIGHT
-        if not preset.objective.leaks:  # else it has been tried just so
+        if not preset.objective.leaks:  # otherwise the first rendering was already like this
             ways.append(Attempt(Reason.PRE_ACTIVATION, preset.redirect, weight, with_gradient=True))
     steps = max(preset.redirect, _LEAKY_STEPS)
     ways.append(Attempt(Reason.LEAKY, steps, weight, with_gradient=False))
@@ -74,18 +83,19 @@ def retry(
     hopeless: Callable[[], np.ndarray],
     again: Callable[[Attempt, np.ndarray], Finished],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Try dead units in other ways, and put what fires in the place of what did not.
+    """Retry dead units in other ways; rescued units replace the dead ones.
 
     Args:
-        found: What became of the units; the rows of rescued ones are replaced.
-        ways: What is tried, in order.
-        replicates: Rows of each unit, which are tried together.
-        judge: Gives the `UnitStatus` of rows.
-        hopeless: Gives which rows need not be tried; asked only if some are dead.
-        again: Makes the pictures of some units, by number, in one of the ways.
+        found: Results of the first rendering; the rows of rescued units are overwritten.
+        ways: The attempts, in order.
+        replicates: Number of rows of each unit; they are retried together.
+        judge: Results -> [row] `UnitStatus`.
+        hopeless: Returns [row] whether a retry is known to be pointless; called only if some
+            rows are dead.
+        again: Renders some units, given by number, in one of the ways.
 
     Returns:
-        Status and reason of every row.
+        [row] `UnitStatus` and [row] `Reason`.
     """
     status, moved = judge(found), found.responded.copy()
     reason = np.zeros(len(status), np.uint8)
@@ -112,7 +122,17 @@ def retry(
 def unreachable(
     model: HasWeights, network: Network, layer: str, value_range: ValueRange
 ) -> np.ndarray:
-    """[channels]: which units no image in the input range can make fire, as far as is proven."""
+    """Find units that provably no image in the input range can make fire.
+
+    Args:
+        model: The model with the weights.
+        network: The architecture.
+        layer: The layer.
+        value_range: The network's input range.
+
+    Returns:
+        [channels] True where interval bounds prove it; empty if they cannot say anything.
+    """
     before = network.pre_activation(layer)
     if before is None:
         return np.zeros(0, bool)
@@ -128,5 +148,6 @@ def unreachable(
     after = channel_bounds(spec, weights, layer, pixels)
     if bounds is None or after is None:
         return np.zeros(0, bool)
-    # a relative margin, because the network computes in float32
-    return (bounds[1] < -1e-6 * np.abs(bounds[0])) & (after[0] == after[1])
+    # The margin is relative, because the network computes in float32.
+    closed: np.ndarray = (bounds[1] < -1e-6 * np.abs(bounds[0])) & (after[0] == after[1])
+    return closed

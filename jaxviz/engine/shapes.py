@@ -1,31 +1,39 @@
-"""How large the pictures of a layer are, and what sizes its network allows."""
+"""The size of a layer's pictures, and the sizes that its network allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from jaxviz.errors import ConfigError, ImageSizeError
 from jaxviz.presets import Preset
-from jaxviz.spec import ModelSpec
+from jaxviz.spec import ModelSpec, Shape
 
-# Side of a picture that is to be looked at: small networks' patterns repeat within the one,
-# large ones' need no more than the other.
+# Range of a picture's side in pixels. Below, a small network's patterns have no room to repeat;
+# above, a large network's patterns gain nothing.
 _SMALLEST, _LARGEST = 64, 128
-# Length of a signal, which costs little.
+# Largest default length of a signal; a row of pixels is cheap.
 _LONGEST = 1024
 
 
 def image_shape(
     spec: ModelSpec, layer: str, preset: Preset, size: int | tuple[int, int] | None
 ) -> tuple[int, int, int]:
-    """(height, width, channels) of the image to optimise for a layer.
+    """Choose and check the shape of the image to optimise for a layer.
 
-    What a one-dimensional network takes, (length, channels), is an image of one row.
+    A signal (length, channels) of a one-dimensional network counts as an image of one row.
+
+    Args:
+        spec: The architecture.
+        layer: Name of a node.
+        preset: Its size applies if `size` is None.
+        size: Side of the image or (height, width), in pixels.
+
+    Returns:
+        (height, width, channels).
 
     Raises:
-        ConfigError: If the layer does not hang on one image.
-        ImageSizeError: If the size is too small, or a dense layer allows only one size.
+        ConfigError: If the layer does not depend on exactly one image or signal.
+        ImageSizeError: If the image is too small, or a dense layer allows only one size.
     """
     inputs = spec.inputs_of([layer])
     image = len(inputs) == 1 and len(inputs[0].shape) in (2, 3)
@@ -33,8 +41,8 @@ def image_shape(
     if channels is None:
         found = ", ".join(f"{i.name} {i.shape}" for i in inputs) or "no input"
         raise ConfigError(
-            f"layer {layer!r} depends on {found}; an atlas needs one image (height, width, "
-            "channels) or one signal (length, channels)"
+            f"layer {layer!r} depends on {found}; pictures need exactly one input image (height, "
+            "width, channels) or signal (length, channels)"
         )
     line = is_line(spec, [layer])
     own = (1, inputs[0].shape[0]) if line else inputs[0].shape[:2]
@@ -47,9 +55,9 @@ def image_shape(
         wanted = wanted or fixed or (side, side)
     if fixed is not None and wanted != fixed:
         raise ImageSizeError(
-            f"layer {layer!r} lies behind a dense layer and takes images of "
-            f"{fixed[0]}×{fixed[1]}, not {wanted[0]}×{wanted[1]}",
-            hint="Leave out --size.",
+            f"layer {layer!r} depends on a dense layer, which fixes the image size: expected "
+            f"{fixed[0]}×{fixed[1]}, found {wanted[0]}×{wanted[1]}",
+            hint="Leave out --size (in Python: `size`).",
         )
     upstream_shapes(spec, [layer], (*wanted, channels))
     return (*wanted, channels)
@@ -57,36 +65,54 @@ def image_shape(
 
 def upstream_shapes(
     spec: ModelSpec, targets: Sequence[str], shape: tuple[int, int, int]
-) -> dict[str, Any]:
-    """Shapes of everything upstream; ImageSizeError with the least size that works."""
+) -> dict[str, Shape]:
+    """Compute the shapes of all nodes that some nodes depend on.
+
+    Args:
+        spec: The architecture.
+        targets: Names of nodes.
+        shape: (height, width, channels) of the image.
+
+    Raises:
+        ImageSizeError: If the image is too small; the hint names the smallest size that works.
+    """
     try:
         return spec.shapes(input_shape(spec, targets, shape), targets=targets)
     except ImageSizeError as error:
         least = spec.least_image_size(targets[0])
-        hint = f"The least size that works is {least}: --size {least}." if least else ""
+        hint = f"The smallest size that works is --size {least}." if least else ""
         raise ImageSizeError(error.summary, details=error.details, hint=hint) from None
 
 
 def is_line(spec: ModelSpec, targets: Sequence[str]) -> bool:
-    """Whether layers hang on a signal (length, channels), which is handled as one row of pixels."""
+    """Whether layers depend on a signal (length, channels), which is an image of one row."""
     return len(spec.inputs_of(targets)[0].shape) == 2
 
 
 def input_shape(spec: ModelSpec, targets: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """An image's shape as the network takes it: without its one row where that is a signal."""
+    """The shape of an image as the network takes it; a signal loses its row axis."""
     return shape[1:] if is_line(spec, targets) else shape
 
 
 def fixed_size(
     spec: ModelSpec, targets: Sequence[str], own: tuple[int | None, ...]
 ) -> tuple[int, int] | None:
-    """The model's own input size, if a layer depends on weights that fit no other."""
+    """The only image size that some nodes allow.
+
+    Args:
+        spec: The architecture.
+        targets: Names of nodes.
+        own: (height, width) of the model's input; None for a free side.
+
+    Returns:
+        (height, width) in pixels; None if the nodes depend on no weights that fix the size.
+    """
     height, width = own
     if height is None or width is None:
         return None
     channels = spec.inputs_of(targets)[0].shape[-1] or 0
 
-    def shapes_of(*shape: int) -> dict[str, Any]:
+    def shapes_of(*shape: int) -> dict[str, Shape]:
         return spec.shapes(input_shape(spec, targets, shape), targets=targets)
 
     shapes = shapes_of(height, width, channels)

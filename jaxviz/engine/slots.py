@@ -1,4 +1,4 @@
-"""A queue of units, and the slots of a chunk that they go through.
+"""A queue of units that take turns in the slots of a chunk.
 
 A finished unit makes room for the next. Nothing is compiled again, and no picture depends on
 its slot or its neighbours. Starting or evaluating one unit costs as much as a full chunk, so
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,26 +18,27 @@ import numpy as np
 
 from jaxviz.engine.ascent import Rescue, State
 from jaxviz.engine.program import Program
+from jaxviz.model.graph import Params
 from jaxviz.runtime import interrupt
 from jaxviz.runtime.keys import as_key
 from jaxviz.runtime.workers import side_by_side
 
-# So that an interrupt finds little work under way.
+# An interrupt waits for the steps under way, so they are few.
 _STEPS_UNDER_WAY = 8
 
 
 class Finished(NamedTuple):
-    """What became of some units, in the order in which they were given.
+    """The results of some units, in the order of the request.
 
-    With several replicates a unit has as many rows, one after the other.
+    With several replicates a unit has several neighbouring rows.
 
     Attributes:
-        raw: [unit, height, width, channels] in the network's units.
-        shown: The same in [0, 1], cropped.
-        score: [unit] of the final pictures.
-        initial: [unit] of the starting pictures.
+        raw: [unit, height, width, channels] final images in the network's input units.
+        shown: [unit, height, width, channels] the same images in [0, 1], cropped.
+        score: [unit] scores of the final images.
+        initial: [unit] scores of the starting images.
         responded: [unit] whether there was a gradient at any step.
-        steps: [unit] updates that were made.
+        steps: [unit] number of updates.
     """
 
     raw: np.ndarray
@@ -49,31 +50,31 @@ class Finished(NamedTuple):
 
 
 class UnitArrays(NamedTuple):
-    """What each unit has of its own, [unit, …] or with several replicates [unit, replicate, …].
+    """The arguments of each unit, [unit, …]; with several replicates [unit, replicate, …].
 
     Attributes:
         channels: Channel numbers.
-        keys: Their keys, from `unit_keys`, [unit, 2].
-        init: Starting pictures, or None for the preset's.
-        rescue: How each unit is rescued; nothing where none is.
+        keys: Key data from `unit_keys`, [unit, 2].
+        init: Starting images; None for the preset's.
+        rescue: How each unit is rescued; None if none is.
     """
 
     channels: np.ndarray
     keys: np.ndarray
     init: np.ndarray | None
-    rescue: Rescue | tuple[()]
+    rescue: Rescue | None
 
 
 class Slots:
-    """The slots of one chunk.
+    """Renders any number of units in the slots of one chunk.
 
     Args:
-        program: How pictures are made.
+        program: The compiled stages.
         params: The network's weights.
-        count: How many slots there are.
+        count: Number of slots.
     """
 
-    def __init__(self, program: Program, params: Any, count: int) -> None:
+    def __init__(self, program: Program, params: Params, count: int) -> None:
         self.program, self.params, self.count = program, params, count
 
     def run(
@@ -85,22 +86,22 @@ class Slots:
         on_units: Callable[[int], None] = lambda count: None,
         ending: Event | None = None,
     ) -> Finished:
-        """The pictures of all units.
+        """Render all units.
 
         Args:
             channels: [unit] channel numbers.
-            keys: [unit, 2] their keys, from `unit_keys`.
-            init: [unit, height, width, channels] starting pictures, or None for the preset's.
-            rescue: How each unit is rescued, [unit] arrays; as the preset says where left out.
-            on_units: Called with the number of units that have just been finished.
-            ending: Set when the result is not wanted any more.
+            keys: [unit, 2] key data from `unit_keys`.
+            init: [unit, height, width, channels] starting images; None for the preset's.
+            rescue: [unit] how each unit is rescued; None for the preset's way.
+            on_units: Called with the number of units that have just finished.
+            ending: Set when the result is no longer needed.
 
         Raises:
-            KeyboardInterrupt: If `ending` was set, or Ctrl-C was pressed.
+            KeyboardInterrupt: If `ending` is set, or Ctrl-C was pressed.
         """
         units = _Progress(self.replicated(channels, keys, init, rescue))
         waiting = np.arange(len(channels))
-        fresh, working, finished = (_Places(self.count) for _ in range(3))
+        fresh, working, finished = (_Chunk(self.count) for _ in range(3))
         while True:
             while working.free.size and (fresh.taken.size or waiting.size):
                 if not fresh.taken.size:
@@ -128,7 +129,14 @@ class Slots:
         init: np.ndarray | None = None,
         rescue: Rescue | None = None,
     ) -> UnitArrays:
-        """The arrays of units, with an axis for replicates where the preset has several."""
+        """Collect the arguments of all units; several replicates get an axis of their own.
+
+        Args:
+            channels: [unit] channel numbers.
+            keys: [unit, 2] key data from `unit_keys`.
+            init: [unit, height, width, channels] starting images; None for the preset's.
+            rescue: [unit] how each unit is rescued; None for the preset's way.
+        """
         count = self.program.preset.replicates
         if count > 1:
             channels = np.repeat(channels[:, None], count, axis=1)
@@ -138,8 +146,8 @@ class Slots:
         given = self.program.preset_rescue(channels.shape) if rescue is None else rescue
         return UnitArrays(channels, keys, init, given)
 
-    def _begin(self, fresh: _Places, waiting: np.ndarray, units: _Progress) -> np.ndarray:
-        """Start as many units as there are places, and say what they score; who still waits."""
+    def _begin(self, fresh: _Chunk, waiting: np.ndarray, units: _Progress) -> np.ndarray:
+        """Start one chunk of waiting units and record their scores; return the rest."""
         now, later = np.split(waiting, [self.count])
         fresh.owner[: len(now)] = now
         some = fresh.units
@@ -155,8 +163,8 @@ class Slots:
         units.initial[now] = np.asarray(evaluation.score)[: len(now)]
         return later
 
-    def _advance(self, working: _Places, units: _Progress, ending: Event | None) -> np.ndarray:
-        """Steps until a unit may be over; the places of those that are."""
+    def _advance(self, working: _Chunk, units: _Progress, ending: Event | None) -> np.ndarray:
+        """Step until a unit may be finished; return the slots with finished units."""
         preset, patience = self.program.preset, self.program.patience
         window = preset.stop.window if preset.stop else preset.steps
         stride = min(preset.steps, window, patience or preset.steps)
@@ -179,8 +187,8 @@ class Slots:
         over = over.reshape(self.count, -1).all(axis=1)
         return np.intersect1d(np.flatnonzero(over), working.taken)
 
-    def _end(self, finished: _Places, units: _Progress) -> None:
-        """Evaluate the units that are over, and make room."""
+    def _end(self, finished: _Chunk, units: _Progress) -> None:
+        """Evaluate the finished units, record their results and free their slots."""
         state = finished.state
         assert state is not None
         channels = units.arrays.channels[finished.units]
@@ -189,27 +197,33 @@ class Slots:
         initial = units.initial[finished.units]
         columns = (found.raw, found.shown, found.score, initial, responded, steps)
         for place in finished.taken:
-            units.done[int(finished.owner[place])] = tuple(np.array(c[place]) for c in columns)
+            row = Finished(*(np.array(column[place]) for column in columns))
+            units.done[int(finished.owner[place])] = row
         finished.owner[:] = -1
 
 
 class _Progress:
-    """How far units have come.
+    """The progress of all units of one request.
 
     Attributes:
-        arrays: What each unit has of its own.
-        initial: The scores of their starting pictures, once they have begun.
-        done: For each unit that has ended a row of `Finished`.
+        arrays: The units' arguments.
+        initial: [unit] scores of the starting images; 0 before a unit starts.
+        done: {unit: its row of `Finished`}.
     """
 
     def __init__(self, arrays: UnitArrays) -> None:
         self.arrays = arrays
         self.initial = np.zeros(arrays.channels.shape, np.float32)
-        self.done: dict[int, tuple[np.ndarray, ...]] = {}
+        self.done: dict[int, Finished] = {}
 
 
-class _Places:
-    """The places of a chunk: the unit in each, or -1, and the states of all, if any."""
+class _Chunk:
+    """A chunk's slots.
+
+    Attributes:
+        owner: [slot] number of the unit in each slot; -1 for a free slot.
+        state: The states of all slots; None before the first unit comes.
+    """
 
     def __init__(self, count: int) -> None:
         self.owner = np.full(count, -1)
@@ -217,22 +231,36 @@ class _Places:
 
     @property
     def free(self) -> np.ndarray:
+        """Numbers of the free slots."""
         return np.flatnonzero(self.owner < 0)
 
     @property
     def taken(self) -> np.ndarray:
+        """Numbers of the slots that hold a unit."""
         return np.flatnonzero(self.owner >= 0)
 
     @property
     def units(self) -> np.ndarray:
-        """Of every place; one without a unit repeats another, and nobody looks."""
-        return np.maximum(self.owner, 0)
+        """[slot] unit numbers. A free slot repeats unit 0, whose results are ignored."""
+        numbers: np.ndarray = np.maximum(self.owner, 0)
+        return numbers
 
-    def take(self, other: _Places, which: np.ndarray, move: Callable[..., State]) -> np.ndarray:
-        """Have the units at some places of another chunk here; at which are those left over."""
+    def take(self, other: _Chunk, which: np.ndarray, move: Callable[..., State]) -> np.ndarray:
+        """Move units from another chunk into free slots.
+
+        Args:
+            other: The chunk that gives the units.
+            which: The slots of `other` to take.
+            move: `Program.move`.
+
+        Returns:
+            The slots of `other` that found no free slot here.
+        """
         free = self.free[: len(which)]
         which, rest = np.split(which, [len(free)])
-        if not self.taken.size and len(which) == other.taken.size:  # all there are
+        if (
+            not self.taken.size and len(which) == other.taken.size
+        ):  # the whole chunk: no copy needed
             self.owner, self.state = other.owner, other.state
             other.owner, other.state = np.full_like(self.owner, -1), None
             return rest
@@ -253,17 +281,17 @@ def run_in_lanes(
     rescue: Rescue | None = None,
     on_units: Callable[[int], None] = lambda count: None,
 ) -> Finished:
-    """The pictures of all units, an equal part of them in each of some lanes.
+    """Render all units in several lanes, each with an equal share.
 
     Args:
-        slots: What every lane has for itself.
-        lanes: How many; fewer where there are not units enough to fill the slots.
+        slots: The slots of one lane; every lane uses its own chunk.
+        lanes: Number of lanes; fewer run if there are not enough units to fill the slots.
         channels: [unit] channel numbers.
-        keys: [unit, 2] their keys, from `unit_keys`.
+        keys: [unit, 2] key data from `unit_keys`.
         init: As for `Slots.run`.
         rescue: As for `Slots.run`.
-        on_units: Called with the number of units that have just been finished, by one lane
-            at a time.
+        on_units: Called with the number of units that have just finished, by one lane at a
+            time.
     """
     one_at_a_time = Lock()
 
@@ -283,7 +311,7 @@ def run_in_lanes(
 
 @partial(jax.jit, static_argnums=1)
 def _keys_of_replicates(keys: np.ndarray, count: int) -> jax.Array:
-    """[unit, 2] -> [unit, replicate, 2]."""
+    """Fold the replicate's number into each key: [unit, 2] -> [unit, replicate, 2]."""
     fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
     each = jax.vmap(fold, in_axes=(0, None))(as_key(keys), jnp.arange(count))
     return jax.random.key_data(each)

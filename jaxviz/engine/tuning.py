@@ -1,10 +1,10 @@
-"""Measure how many units one compiled call should hold, and remember the answer.
+"""Tune the chunk, the number of units in one compiled call, and remember the answer.
 
-The rule (`first_guess`) is right within a factor of two, which can be worth half the time:
-too many units fall out of the caches, too few read the weights too often. So a few steps are
-timed before a layer's first unit, and neighbouring sizes are tried. All of that may take a
-twentieth of the layer's time, so a layer of seconds is not searched. The answer is kept by
-machine, network, layer and preset. `JAXVIZ_TUNING=off` keeps the rule's answer.
+The rule (`first_guess`) is right within a factor of two, which can cost half the speed: too many
+units fall out of the caches, too few read the weights too often. So some steps are timed before
+a layer's first unit, with neighbouring chunks too. The search may take a twentieth of the
+layer's time, so a layer of seconds is not searched. The answer is stored by machine, network,
+layer and preset. `JAXVIZ_TUNING=off` keeps the rule's answer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import jax
 import numpy as np
+from pydantic import JsonValue
 
 from jaxviz._util.cache import cache_folder
 from jaxviz.engine import chunk_search
@@ -32,14 +32,20 @@ from jaxviz.engine.slots import Slots
 from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.workers import side_by_side
 
-# Time that may be spent on the search, relative to the layer's.
+# Largest fraction of the layer's time that the search may take.
 _SHARE = 0.05
-# How long each measurement lasts.
+# Seconds that one timing lasts.
 _TIMED_SECONDS = 0.06
 
 
 def likely_chunk(programs: ProgramCache, execution: Execution, units: int) -> int:
-    """The chunk that `tune` begins with, without measuring anything."""
+    """The chunk that `tune` tries first; nothing is measured.
+
+    Args:
+        programs: The layer's programs.
+        execution: The execution by rule.
+        units: Number of units that will be rendered.
+    """
     if execution.tuned:
         return execution.chunk
     known = _memory(programs, execution).recall()
@@ -52,13 +58,16 @@ def tune(
     units: int,
     before_search: Callable[[], object] = lambda: None,
 ) -> Execution:
-    """The execution with the fastest chunk, remembered or measured with the layer's own steps.
+    """Find the fastest chunk: from an earlier search, or by timing the layer's own steps.
 
     Args:
-        programs: What is timed.
-        execution: The execution by rule; returned as it is where its chunk is final.
-        units: How many there will be; more units are worth a longer search.
-        before_search: Called before anything is timed that must not be disturbed.
+        programs: The layer's programs.
+        execution: The execution by rule; returned unchanged if its chunk is final.
+        units: Number of units that will be rendered; more units allow a longer search.
+        before_search: Called before timings that nothing may disturb.
+
+    Returns:
+        The execution with a final chunk.
     """
     if execution.tuned:
         return execution
@@ -80,8 +89,8 @@ def _tuned_chunk(
 
     began = time.perf_counter()
     pace = partial(measure_pace, programs, execution.lanes)
-    rough = pace(guess, lasting=0)  # compiles what is needed in any case
-    # another size compiles as long, and this one may have been compiled ahead
+    rough = pace(guess, lasting=0)  # compiles a program that is needed anyway
+    # another chunk takes as long to compile; this one may have been compiled ahead
     each = max(time.perf_counter() - began, programs.step_compile_seconds)
     if each > seconds(rough):
         return guess
@@ -102,9 +111,9 @@ def _memory(programs: ProgramCache, execution: Execution) -> Memory:
         {
             "model": setup.spec.digest,
             "layer": setup.layer,
-            "shape": setup.shape,
+            "shape": list(setup.shape),
             "preset": setup.preset.model_dump(mode="json"),
-            "forms": dict(execution.implementations),
+            "forms": {**execution.implementations},
             "lanes": execution.lanes,
         }
     )
@@ -113,13 +122,13 @@ def _memory(programs: ProgramCache, execution: Execution) -> Memory:
 def measure_pace(
     programs: ProgramCache, lanes: int, chunk: int, lasting: float = _TIMED_SECONDS
 ) -> float:
-    """Seconds per unit and step with all lanes at work.
+    """Measure the seconds per unit and step while all lanes work.
 
     Args:
-        programs: What is timed.
-        lanes: Calls at the same time.
-        chunk: Units in each call.
-        lasting: Seconds that a measurement takes; 0 for a rough one.
+        programs: The layer's programs.
+        lanes: Number of calls at the same time.
+        chunk: Number of units in each call.
+        lasting: Seconds that one timing lasts; 0 for a rough answer.
     """
     program, weights = programs.main, programs.weights
     keys = np.arange(2 * chunk, dtype=np.uint32).reshape(chunk, 2)
@@ -139,26 +148,26 @@ def measure_pace(
         return max(side_by_side(run, [count] * lanes)) / count
 
     once = min(pace(1), pace(2))  # the first compiles
-    if lasting:  # twice more, because once may have been held up
+    if lasting:  # twice more, because other work may slow one down
         count = max(1, round(lasting / once))
         once = min(once, pace(count), pace(count))
     return once / (chunk * lanes)
 
 
 class Memory:
-    """What was found, in small files that nobody needs: deleting them costs a search.
+    """Remembers a search's answer in a small file; deleting the file costs only a search.
 
     Args:
-        about: Everything that the answer depends on, besides the machine; JSON values.
+        about: Everything that the answer depends on, except the machine.
     """
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
+    def __init__(self, about: Mapping[str, JsonValue]) -> None:
         text = json.dumps({**about, "machine": machine()}, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.path = cache_folder("tuning") / f"{name}.json"
 
     def recall(self) -> int | None:
-        """Units in a call, or None where nothing usable is known."""
+        """The stored number of units in a call; None if there is no valid one."""
         try:
             found = json.loads(self.path.read_text())["chunk"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -166,7 +175,7 @@ class Memory:
         return found if isinstance(found, int) and 1 <= found <= chunk_search.MOST else None
 
     def keep(self, chunk: int) -> None:
-        """Remember it; a folder that cannot be written is no error."""
+        """Store the number of units in a call; an unwritable folder is not an error."""
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             draft = self.path.with_suffix(f".{os.getpid()}")
@@ -175,8 +184,8 @@ class Memory:
 
 
 @cache
-def machine() -> dict[str, Any]:
-    """The kind of processor, without any name that tells one machine from its like."""
+def machine() -> dict[str, JsonValue]:
+    """Describe the kind of processor, without anything that identifies one machine."""
     import jaxlib
 
     model = platform.processor()

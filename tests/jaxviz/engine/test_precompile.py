@@ -8,7 +8,7 @@ import pytest
 
 import jaxviz
 from jaxviz.bundle import store as bundles
-from jaxviz.engine.precompile import Precompiler
+from jaxviz.engine.precompile import Precompiler, Upcoming
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.errors import ConfigError
 from jaxviz.jobs import run
@@ -71,8 +71,8 @@ def test_what_fails_ahead_fails_where_it_is_needed():
         def compiled(self, units, ending):
             raise ConfigError("too large")
 
-    layers = [(Broken(), 1), (Broken(), 1)]
+    layers = [Upcoming(Broken(), 1), Upcoming(Broken(), 1)]
     with Precompiler(layers, threads=1) as ahead:
-        ahead.wait(layers[0][0])
+        ahead.wait(layers[0].renderer)
         ahead.proceed()
-        ahead.wait(layers[1][0])  # says nothing
+        ahead.wait(layers[1].renderer)  # says nothing
