@@ -1,4 +1,4 @@
-"""What `import jaxviz` offers."""
+"""`load` and `render`, the functions of `import jaxviz` that need JAX."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from jaxviz.presets import DEFAULT_PRESET, Preset, get_preset
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """The Flax model of a bundle or a model file.
+    """Load a bundle or a model file as a Flax model.
+
+    A model file is converted first. A bundle needs neither Keras nor TensorFlow.
 
     Args:
-        path: A bundle, or a model file where a converter for it is installed.
+        path: A bundle, or a model file for which a converter is installed.
 
     Returns:
         An `nnx.Module`; see `jaxviz.Model`.
 
     Raises:
-        ModelFileError: If there is nothing there that can be read.
-        ConversionError: If the file holds layers that cannot be converted.
+        ModelFileError: If the path does not exist or cannot be read.
+        ConversionError: If the file has layers that cannot be converted.
 
     Example:
         >>> import jaxviz
@@ -56,34 +58,41 @@ def render(
     dtype: AskedDtype = "auto",
     on_progress: Callable[[int], None] | None = None,
 ) -> RenderResult:
-    """The picture that excites each channel of a layer most.
+    """Make the picture that excites each channel of a layer most.
+
+    All channels share one compiled program, which updates many pictures at once. A picture
+    depends only on the seed, the layer and the channel, never on the other channels.
 
     Args:
         model: A converted model.
         layer: Name of a layer or tap; `model.layer_names` lists them.
-        channels: Which channels; all of them where left out.
-        preset: How a picture is made: a name or a `Preset`.
-        objective: What is maximised, instead of the preset's: an `Objective`, or text such as
-            `neuron(4, 7)`, `channel - 0.1*total_variation`, `direction("probe.npy")`.
-        size: Side of the optimised image in pixels, or (height, width).
-        steps: Updates; the preset's where left out.
-        replicates: Pictures of each unit; the preset's where left out.
-        seed: A unit's start depends on this, its layer and its channel, and on nothing else.
-        init: Starting images in the model's input units,
-            [unit or 1, height, width, channels], instead of the preset's.
-        chunk: Units in one compiled call.
-        attempts: Starts of which the best is kept.
-        measure: Whether pictures are also measured against reference images.
-        dtype: What the network is computed in; `auto` is bfloat16 on an accelerator.
-        on_progress: Called with the number of units that have just been finished.
+        channels: Channel numbers; None for all.
+        preset: How a picture is made: a preset or its name.
+        objective: The objective to maximise instead of the preset's: an `Objective`, or text
+            such as `neuron(4, 7)`, `channel - 0.1*total_variation`, `direction("probe.npy")`.
+        size: Side of the optimised image or (height, width), in pixels. None for the preset's
+            size, or the model's own if the layer allows no other.
+        steps: Number of updates; None for the preset's.
+        replicates: Number of pictures of each channel, optimised together; None for the preset's.
+        seed: The seed of all random draws.
+        init: [unit or 1, height, width, channels] starting images in the model's input units;
+            None for the preset's.
+        chunk: Number of units in one compiled call; None lets the device decide.
+        attempts: Number of starts of each unit; the best picture is kept.
+        measure: Whether pictures are measured against reference images.
+        dtype: Type of the network's arithmetic. `auto` is bfloat16 on an accelerator, if close
+            enough to float32.
+        on_progress: Called with the number of units that have just finished.
 
     Returns:
-        Images, scores and status of every unit, in the order of `channels`.
+        Images, scores and status of every unit, in the order of `channels`. Images are in
+        [0, 1]; `raw` is in the model's input units.
 
     Raises:
         LayerError: If the layer or a channel does not exist.
-        ImageSizeError: If the image is too small for the layer.
-        ConfigError: If the preset does not exist.
+        ImageSizeError: If the image is too small, or the layer allows only another size.
+        ConfigError: If the preset does not exist, or does not suit the model.
+        MemoryLimitError: If not even one unit fits into the device's memory.
 
     Example:
         >>> import jaxviz

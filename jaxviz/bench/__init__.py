@@ -1,1 +1,1 @@
-"""How fast a device makes pictures: `jaxviz bench`, and what `benchmarks/` measures with."""
+"""The accelerator benchmark: measures steps, describes results, compares them."""

@@ -16,15 +16,15 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class Device(BaseModel):
-    """What was measured on.
+    """The measured device.
 
     Attributes:
         platform: `cpu`, `gpu` or `tpu`.
-        kind: As JAX calls it.
-        count: Devices that JAX sees.
-        threads: Cores that the process may use.
+        kind: The device's name, from JAX.
+        count: Number of devices that JAX sees.
+        threads: Number of cores that the process may use.
         product_rate: Operations per second of a matrix product on one device, by dtype.
-        memory_rate: Bytes read and written per second, by one device.
+        memory_rate: Bytes that one device reads and writes per second.
     """
 
     model_config = _STRICT
@@ -37,30 +37,30 @@ class Device(BaseModel):
 
 
 class Row(BaseModel):
-    """One layer at one chunk size and dtype.
+    """The measurement of one layer at one chunk size and dtype.
 
     Attributes:
-        layer: Its name.
-        units: Channels of the layer.
+        layer: The layer's name.
+        units: Number of channels of the layer.
         size: (height, width, channels) of the image.
-        chunk: Units in one compiled call.
-        lanes: Such calls at the same time.
-        dtype: Of the network's arithmetic.
-        live: Units with a gradient that were stepped; 0 where none was found.
-        tried: Units that were tried for one.
-        compile_seconds: The first step less an ordinary one.
-        tuning_seconds: What the choice of the chunk took, where it was not given.
-        step_seconds: Median of the repeats, for all live units together.
-        spread: (fastest, slowest) of the repeats.
-        repeats: How many.
-        filter_steps_per_second: Live units stepped in a second; none where none is live.
-        gflop: Billions of operations that an image and step cannot do without.
-        megabytes: Moved per image and step, as the compiler counts.
-        peak_megabytes: The step's arguments, results and scratch, in all lanes of one device.
-        of_products: Fraction of the measured rate of matrix products, on all devices, that
-            `gflop` comes to.
-        of_memory: The same of `megabytes` and the memory's rate.
-        problem: Why there are no numbers, such as too little memory.
+        chunk: Number of units in one compiled call.
+        lanes: Number of such calls at the same time.
+        dtype: Type of the network's arithmetic.
+        live: Number of stepped units that have a gradient; 0 if none was found.
+        tried: Number of units whose gradient was checked.
+        compile_seconds: Seconds of the first step minus the seconds of a later one.
+        tuning_seconds: Seconds that tuning the chunk took; 0 if the chunk was given.
+        step_seconds: Median seconds of a step, for all live units together.
+        spread: (fastest, slowest) seconds of a step.
+        repeats: Number of timings.
+        filter_steps_per_second: Live units stepped per second; None if none is live.
+        gflop: Least billions of operations per image and step.
+        megabytes: Megabytes of memory traffic per image and step, as the compiler counts.
+        peak_megabytes: Megabytes of the step's arguments, results and scratch, over all lanes of
+            one device.
+        of_products: Fraction of the measured matrix product rate that `gflop` reaches.
+        of_memory: Fraction of the measured memory rate that `megabytes` reaches.
+        problem: Why the row has no numbers, such as too little memory.
     """
 
     model_config = _STRICT
@@ -87,19 +87,19 @@ class Row(BaseModel):
 
     @property
     def key(self) -> tuple[str, tuple[int, int, int], int, str]:
-        """What has to be equal for two rows to be compared."""
+        """The values that two comparable rows share."""
         return self.layer, self.size, self.chunk, self.dtype
 
 
 class Total(BaseModel):
-    """All measured layers together, each in the fastest of its chunk sizes.
+    """All measured layers together, each at its fastest chunk size.
 
     Attributes:
-        dtype: Of the network's arithmetic.
-        layers: How many have a number.
-        units: Their channels.
-        compile_seconds: Once for each layer.
-        filter_steps_per_second: Of all their units, one layer after the other.
+        dtype: Type of the network's arithmetic.
+        layers: Number of layers with a rate.
+        units: Number of channels of these layers.
+        compile_seconds: Seconds of compiling each layer once.
+        filter_steps_per_second: Rate over all channels, one layer after the other.
     """
 
     model_config = _STRICT
@@ -111,7 +111,19 @@ class Total(BaseModel):
 
 
 class BenchResult(BaseModel):
-    """Everything that `jaxviz bench` measured, and where."""
+    """A result of `jaxviz bench`.
+
+    Attributes:
+        schema_version: Version of this document's schema.
+        time: When the measurement ended, in UTC.
+        model: The network's name.
+        sha256: Digest of the bundle.
+        source: The file that the model was converted from.
+        preset: The preset's name.
+        software: Version of each package.
+        device: The measured device.
+        rows: The measurements.
+    """
 
     model_config = _STRICT
     schema_version: Literal[1] = 1
@@ -126,7 +138,7 @@ class BenchResult(BaseModel):
 
     @property
     def totals(self) -> tuple[Total, ...]:
-        """One for each dtype, over layers that have numbers."""
+        """One total for each dtype, over all layers with a rate."""
         return tuple(self._totals())
 
     def _totals(self) -> Iterator[Total]:
@@ -152,10 +164,13 @@ class BenchResult(BaseModel):
 
 
 def read_result(path: str | os.PathLike[str]) -> BenchResult:
-    """A result from its file.
+    """Read a result from its file.
+
+    Args:
+        path: A file written by `jaxviz bench MODEL --json FILE`.
 
     Raises:
-        ConfigError: If it cannot be read or is no result.
+        ConfigError: If the file cannot be read or does not hold a result.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Measure steps: every layer, chunk size and dtype, within a given time."""
+"""Measure the steps of each layer, chunk size and dtype within a given time."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.hlo import accessed_bytes
 
 _REPEATS = 5
-# Units that are tried until as many as are wanted have a gradient.
+# Number of units whose gradient is checked in the search for live ones.
 _TRIED = 64
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure.
+    """The settings of a measurement.
 
     Attributes:
         preset: How pictures are made.
-        size: Side of the image; the preset's where None.
-        chunks: Units in one compiled call; None is the one chosen for the device.
-        dtypes: Of the network's arithmetic.
-        seconds: For all timings together, compiles aside.
+        size: Side of the image in pixels; None for the preset's.
+        chunks: Numbers of units in one compiled call; None tunes it for the device.
+        dtypes: Types of the network's arithmetic.
+        seconds: Time for all timings together, without compiling.
     """
 
     preset: Preset
@@ -53,13 +53,16 @@ def bench(
     settings: Settings,
     on_row: Callable[[Row], None] | None = None,
 ) -> BenchResult:
-    """Measure layers of a model on the device that JAX computes on.
+    """Measure layers of a model on the devices of this process.
 
     Args:
         bundle: A converted model.
         layers: Names of nodes.
-        settings: What to measure of each.
-        on_row: Called with every row as it comes.
+        settings: The settings.
+        on_row: Called with each row as soon as it is measured.
+
+    Raises:
+        JaxvizError: If the settings do not suit a layer.
     """
     device = measured_device(settings.dtypes)
     count = len(layers) * len(settings.chunks) * len(settings.dtypes)
@@ -86,7 +89,12 @@ def bench(
 
 
 def measured_device(dtypes: Sequence[str], *, seconds: float = 0.5) -> Device:
-    """The device, and the rates that it reaches."""
+    """Describe the device and measure its rates.
+
+    Args:
+        dtypes: Types of the matrix products.
+        seconds: Time for each rate.
+    """
     device = jax.devices()[0]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Device(
@@ -108,10 +116,22 @@ def measure(
     device: Device,
     seconds: float,
 ) -> Row:
-    """One row; one that says why, where the device has too little memory.
+    """Measure one row.
+
+    Args:
+        bundle: A converted model.
+        layer: Name of a node.
+        settings: The settings.
+        dtype: Type of the network's arithmetic.
+        chunk: Number of units in one compiled call; None tunes it for the device.
+        device: The device's rates.
+        seconds: Time for all timings of the row.
+
+    Returns:
+        The row; without numbers but with a `problem` if memory is too small.
 
     Raises:
-        JaxvizError: If the settings do not fit the layer.
+        JaxvizError: If the settings do not suit the layer.
     """
     preset = settings.preset
     stepper = Stepper(bundle, layer, preset, size=settings.size, chunk=chunk, dtype=dtype)
@@ -138,7 +158,7 @@ def _timed(bundle: Bundle, stepper: Stepper, row: Row, device: Device, seconds: 
     stepper.advance(stepper.start(channels), channels, 1)
     first = time.perf_counter() - began
     live, tried = stepper.live_channels(stepper.units, max(_TRIED, 4 * stepper.units))
-    # those that are alive stand in for the dead, which cost as much and are worth nothing
+    # live units replace the dead ones, which cost as much but do not count
     channels = np.resize(live, stepper.units) if live else channels
     states = stepper.start(channels)
     states, once = stepper.timed(states, channels, 1)
@@ -169,16 +189,16 @@ def _timed(bundle: Bundle, stepper: Stepper, row: Row, device: Device, seconds: 
 def _compiler(
     stepper: Stepper, states: States, channels: np.ndarray, seconds: float, device: Device
 ) -> dict[str, float]:
-    """What the compiler says of a step: bytes moved, and memory."""
+    """The compiler's figures for a step, by the name of the row's field."""
     program = stepper.compiled(states, channels)
     found = {}
     if (memory := program.memory_analysis()) is not None:
-        # results take the place of the state that was given up
+        # results reuse the buffers of the donated state
         one = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
         held = memory.argument_size_in_bytes
         found["peak_megabytes"] = (one * stepper.lanes + held) / 1e6
     if moved := accessed_bytes(program):
-        # the compiler counts for one device, which has its share of the chunk
+        # the compiler counts for one device and its share of the chunk
         share = stepper.chunk / len(stepper.renderer.target.devices)
         found["megabytes"] = moved / share / 1e6
         if device.memory_rate:
@@ -188,10 +208,10 @@ def _compiler(
 
 @contextlib.contextmanager
 def _no_stored_programs() -> Iterator[None]:
-    """Compile everything, though this machine may have done so before.
+    """Compile everything afresh, even if this machine's cache has the programs.
 
-    Within, programs are stored in a folder of their own, so that asking for a step's program
-    after it has run does not compile it again.
+    A temporary cache takes its place, so that looking up a step's program after it has run does
+    not compile again.
     """
     from jax.experimental.compilation_cache import compilation_cache
 

@@ -1,12 +1,13 @@
-"""Results for people: a table, a plot, and two of them compared."""
+"""Show results of `jaxviz bench`: tables, plots and comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from pydantic import JsonValue
 
 from jaxviz._util.text import printable, table_lines
 from jaxviz.bench.document import BenchResult, Row
@@ -52,14 +53,49 @@ def _table(rows: Sequence[Row]) -> list[list[str]]:
     return lines
 
 
-def compare(a: BenchResult, b: BenchResult) -> tuple[list[tuple[Row, Row, float]], list[str]]:
-    """Rows that two results share with how many times faster the second is, and notes.
+class Pair(NamedTuple):
+    """Two rows that measured the same layer, size, chunk and dtype.
+
+    Attributes:
+        a: The first result's row.
+        b: The second result's row.
+        ratio: Rate of `b` / rate of `a`; above 1 if the second is faster.
+    """
+
+    a: Row
+    b: Row
+    ratio: float
+
+
+class Comparison(NamedTuple):
+    """A comparison of two results.
+
+    Attributes:
+        pairs: The rows that both results have.
+        notes: Differences between the results that may explain the ratios.
+    """
+
+    pairs: list[Pair]
+    notes: list[str]
+
+    @property
+    def mean(self) -> float:
+        """The geometric mean of the ratios."""
+        return float(np.exp(np.mean(np.log([pair.ratio for pair in self.pairs]))))
+
+
+def compare(a: BenchResult, b: BenchResult) -> Comparison:
+    """Compare two results, row by row.
+
+    Args:
+        a: The first result.
+        b: The second result.
 
     Raises:
-        ConfigError: If they measured different things.
+        ConfigError: If the results differ in model or preset, or share no row.
     """
     different = [
-        f"{name}: {one!r} and {other!r}"
+        f"{name}: {one!r} in the first result, {other!r} in the second"
         for name, one, other in (
             ("model", f"{a.model} {a.sha256[:12]}", f"{b.model} {b.sha256[:12]}"),
             ("preset", a.preset, b.preset),
@@ -67,36 +103,42 @@ def compare(a: BenchResult, b: BenchResult) -> tuple[list[tuple[Row, Row, float]
         if one != other
     ]
     if different:
-        raise ConfigError("these results cannot be compared", details=different)
+        raise ConfigError(
+            "cannot compare these results, because they measured different things",
+            details=different,
+            hint="Run `jaxviz bench` with the same model and --preset for both.",
+        )
     others = {row.key: row for row in b.rows if row.filter_steps_per_second}
     pairs = [
-        (row, others[row.key], (others[row.key].filter_steps_per_second or 0) / rate)
+        Pair(row, others[row.key], (others[row.key].filter_steps_per_second or 0) / rate)
         for row in a.rows
         if (rate := row.filter_steps_per_second) and row.key in others
     ]
     if not pairs:
         raise ConfigError(
-            "these results share no layer, size, chunk and dtype that has a number in both"
+            "cannot compare these results, because no layer, size, chunk and dtype has a rate "
+            "in both",
+            hint="Run both with the same --layers, --size, --chunks and --dtypes.",
         )
-    shared = {row.key for row, _, _ in pairs}
+    shared = {pair.a.key for pair in pairs}
     alone = sum(row.key not in shared for result in (a, b) for row in result.rows)
-    notes = [f"{alone} rows are in one of them only"] if alone else []
+    notes = [f"{alone} rows are in only one of the results"] if alone else []
     for name, one, other in (
         ("device", a.device.kind, b.device.kind),
         ("threads", a.device.threads, b.device.threads),
         *((n, a.software.get(n), b.software.get(n)) for n in {**a.software, **b.software}),
     ):
         if one != other:
-            notes.append(f"{name}: {one} and {other}")
-    return pairs, notes
+            notes.append(f"{name}: {one} in the first result, {other} in the second")
+    return Comparison(pairs, notes)
 
 
 def comparison_text(a: BenchResult, b: BenchResult) -> str:
     """Two results side by side, and the geometric mean of their ratios."""
-    pairs, notes = compare(a, b)
+    comparison = compare(a, b)
     rows = [["layer", "px", "chunk", "dtype", "A filter-steps/s", "B filter-steps/s", "B/A",
              "A compile s", "B compile s", "A peak MB", "B peak MB"]]  # fmt: skip
-    for one, other, ratio in pairs:
+    for one, other, ratio in comparison.pairs:
         rows.append([
             one.layer, str(max(one.size[:2])), str(one.chunk), one.dtype,
             f"{one.filter_steps_per_second:,.1f}", f"{other.filter_steps_per_second:,.1f}",
@@ -105,37 +147,41 @@ def comparison_text(a: BenchResult, b: BenchResult) -> str:
             *(_number(row.peak_megabytes, ",.0f") for row in (one, other)),
         ])  # fmt: skip
     lines = table_lines(rows)
-    mean = float(np.exp(np.mean(np.log([ratio for _, _, ratio in pairs]))))
-    lines.append(f"geometric mean B/A: {mean:.3f} over {len(pairs)} rows")
-    lines += [f"note: {note}" for note in notes]
+    lines.append(f"geometric mean B/A: {comparison.mean:.3f} over {len(comparison.pairs)} rows")
+    lines += [f"note: {note}" for note in comparison.notes]
     return "\n".join(lines)
 
 
-def comparison_document(a: BenchResult, b: BenchResult) -> dict[str, Any]:
-    """The same for programs."""
-    pairs, notes = compare(a, b)
-    return {
-        "rows": [
-            {"layer": one.layer, "size": one.size, "chunk": one.chunk, "dtype": one.dtype,
-             "a": one.filter_steps_per_second, "b": other.filter_steps_per_second, "ratio": ratio}
-            for one, other, ratio in pairs
-        ],
-        "geometric_mean": float(np.exp(np.mean(np.log([ratio for _, _, ratio in pairs])))),
-        "notes": notes,
-    }  # fmt: skip
+def comparison_document(a: BenchResult, b: BenchResult) -> dict[str, JsonValue]:
+    """Compare two results as a JSON document.
+
+    Returns:
+        `rows`, `geometric_mean` of the ratios, and `notes`.
+    """
+    comparison = compare(a, b)
+    rows: list[JsonValue] = [
+        {"layer": one.layer, "size": list(one.size), "chunk": one.chunk, "dtype": one.dtype,
+         "a": one.filter_steps_per_second, "b": other.filter_steps_per_second, "ratio": ratio}
+        for one, other, ratio in comparison.pairs
+    ]  # fmt: skip
+    return {"rows": rows, "geometric_mean": comparison.mean, "notes": [*comparison.notes]}
 
 
 def plot(result: BenchResult, path: Path) -> None:
-    """Filter-steps per second and the fraction of the products' rate, layer by layer.
+    """Plot the rate of each layer, and its fraction of the matrix product rate.
+
+    Args:
+        result: The result.
+        path: The image file to write.
 
     Raises:
-        ConfigError: If nothing has a number, or the file cannot be written.
+        ConfigError: If no row has a rate, or the file cannot be written.
     """
     from matplotlib.figure import Figure
 
     rows = [row for row in result.rows if row.filter_steps_per_second]
     if not rows:
-        raise ConfigError("no row has a number, so there is nothing to plot")
+        raise ConfigError("cannot plot this result, because no row has a rate")
     layers = list(dict.fromkeys(row.layer for row in rows))
     kinds = list(dict.fromkeys((row.chunk, row.dtype) for row in rows))
     figure = Figure(figsize=(9, 0.35 * len(layers) + 1.8), layout="tight")

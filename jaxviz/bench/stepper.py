@@ -1,11 +1,11 @@
-"""Units of one layer that are stepped on request, by the programs that an atlas runs."""
+"""Step units of one layer on request, with the programs that an atlas runs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,32 +21,36 @@ from jaxviz.runtime.execution import Dtype
 from jaxviz.runtime.keys import unit_keys
 from jaxviz.runtime.xla_options import Effort
 
-# More than anyone waits for: a unit that has stopped would count as a fast one.
+# More steps than any measurement makes, because stopped units would count as fast ones.
 _ENDLESS = 1_000_000
 
 #: The states of all lanes.
 States = tuple[State, ...]
+#: [unit] channel numbers.
 Channels = Sequence[int] | np.ndarray
+_One = TypeVar("_One")
+_Other = TypeVar("_Other")
+_Result = TypeVar("_Result")
 
 
 class Stepper:
-    """The steps of one layer's units, without an end.
+    """Steps one layer's units without an end.
 
     Args:
         model: A converted model.
         layer: Name of a node.
-        preset: How a picture is made; its steps, stop and replicates do not count.
-        size: Side of the image or (height, width); the preset's where left out.
-        chunk: Units in one compiled call; chosen for the device where left out.
-        dtype: What the network is computed in.
-        effort: What the compile of the step is worth; a run of a small layer takes less.
+        preset: How a picture is made; its steps, stop and replicates are ignored.
+        size: Side of the image or (height, width), in pixels; None for the preset's.
+        chunk: Number of units in one compiled call; None tunes it for the device.
+        dtype: Type of the network's arithmetic.
+        effort: Compile effort of the step. An atlas may use less for a small layer.
 
     Attributes:
-        renderer: What it runs.
-        chunk: Units in one compiled call; every device gets an equal share.
-        lanes: Such calls at the same time.
-        units: How many are stepped at the same time: a chunk for each lane.
-        tuning_seconds: What the choice of the chunk took.
+        renderer: The layer's renderer.
+        chunk: Number of units in one compiled call; every device gets an equal share.
+        lanes: Number of such calls at the same time.
+        units: Number of units stepped at the same time: `chunk * lanes`.
+        tuning_seconds: Seconds that tuning the chunk took; 0 if the chunk was given.
 
     Example:
         >>> import jaxviz
@@ -71,7 +75,7 @@ class Stepper:
     ) -> None:
         began = time.perf_counter()
         tunes = chunk is None
-        if tunes:  # as for a run of the whole layer
+        if tunes:  # as in an atlas of the whole layer
             chunk = tuned_chunk(model, layer, preset, size, dtype)
         self.tuning_seconds = time.perf_counter() - began if tunes else 0.0
         endless = preset.model_copy(update={"steps": _ENDLESS, "stop": None, "replicates": 1})
@@ -90,34 +94,50 @@ class Stepper:
         channels: Channels,
         images: Float[np.ndarray, "unit height width channels"] | None = None,
     ) -> States:
-        """The first states.
+        """Make the initial states.
 
         Args:
             channels: [unit] channel numbers.
-            images: Starting images in the network's units; the preset's where left out.
+            images: Starting images in the network's input units; None for the preset's.
         """
-        given = [None] * self.lanes if images is None else np.split(np.asarray(images), self.lanes)
+        given: list[np.ndarray | None] = [None] * self.lanes
+        if images is not None:
+            given = [*np.split(np.asarray(images), self.lanes)]
         rescue = self._program.preset_rescue((self.chunk,))
 
         def begin(lane: np.ndarray, image: np.ndarray | None) -> State:
             keys = unit_keys(0, self.renderer.setup.layer, lane)
+            state: State
             if image is None:
-                return self._program.start(self._weights, keys, rescue)
-            return self._program.start_from(self._weights, jnp.asarray(image), keys, rescue)
+                state = self._program.start(self._weights, keys, rescue)
+            else:
+                state = self._program.start_from(self._weights, jnp.asarray(image), keys, rescue)
+            return state
 
         return tuple(self._each(begin, self._split(channels), given))
 
     def advance(self, states: States, channels: Channels, count: int) -> States:
-        """So many steps, all done when this returns; the states are given up."""
+        """Make some steps, and wait for them.
+
+        Args:
+            states: The states; their buffers are donated, so they cannot be used again.
+            channels: [unit] channel numbers.
+            count: Number of steps.
+        """
 
         def run(state: State, lane: np.ndarray) -> State:
             state = self._program.advance(self._weights, state, jnp.asarray(lane), count)
-            return jax.block_until_ready(state)
+            ready: State = jax.block_until_ready(state)
+            return ready
 
         return tuple(self._each(run, states, self._split(channels)))
 
     def timed(self, states: States, channels: Channels, count: int) -> tuple[States, float]:
-        """The same, and the seconds that it took."""
+        """Time `advance`.
+
+        Returns:
+            The states, and the seconds that all steps took.
+        """
         began = time.perf_counter()
         states = self.advance(states, channels, count)
         return states, time.perf_counter() - began
@@ -125,23 +145,22 @@ class Stepper:
     def images(
         self, states: States, channels: Channels
     ) -> Float[np.ndarray, "unit height width channels"]:
-        """The pictures in the network's units."""
-        found = self._each(
-            lambda state, lane: self._program.evaluate(self._weights, state, jnp.asarray(lane)),
-            states,
-            self._split(channels),
-        )
-        return np.concatenate([np.asarray(evaluation.raw) for evaluation in found])
+        """The pictures, in the network's input units."""
+
+        def picture(state: State, lane: np.ndarray) -> np.ndarray:
+            return np.asarray(self._program.evaluate(self._weights, state, jnp.asarray(lane)).raw)
+
+        return np.concatenate(self._each(picture, states, self._split(channels)))
 
     def live_channels(self, wanted: int, limit: int) -> tuple[list[int], int]:
-        """Channels whose first step has a gradient, spread over the layer.
+        """Find channels whose first step has a gradient, spread over the layer.
 
         Args:
-            wanted: How many at most.
-            limit: How many are tried at most.
+            wanted: Largest number of channels to find.
+            limit: Largest number of channels to check.
 
         Returns:
-            The channels found, and how many were tried.
+            The channels, and the number of checked ones.
         """
         filters = self.renderer.setup.units
         order = np.linspace(0, filters, min(filters, limit), endpoint=False).astype(int)
@@ -157,18 +176,25 @@ class Stepper:
                 break
         return found[:wanted], tried
 
-    def compiled(self, states: States, channels: Channels) -> Any:
-        """One lane's step as a compiled program, for what the compiler says of it."""
+    def compiled(self, states: States, channels: Channels) -> jax.stages.Compiled:
+        """Compile one lane's step, to read the compiler's figures."""
         lane = jnp.asarray(self._split(channels)[0])
-        return self._program.step.lower(self._weights, states[0], lane).compile()
+        lowered: jax.stages.Lowered = self._program.step.lower(self._weights, states[0], lane)
+        return lowered.compile()
 
     def _split(self, channels: Channels) -> list[np.ndarray]:
         return np.split(np.asarray(channels, np.int32), self.lanes)
 
-    def _each(self, function: Callable[..., Any], *lanes: Sequence[Any]) -> list[Any]:
+    def _each(
+        self,
+        function: Callable[[_One, _Other], _Result],
+        ones: Sequence[_One],
+        others: Sequence[_Other],
+    ) -> list[_Result]:
+        """Call a function once for each lane, in the lanes' threads."""
         if self.lanes == 1:
-            return [function(*(some[0] for some in lanes))]
-        return list(self._threads.map(function, *lanes))
+            return [function(ones[0], others[0])]
+        return list(self._threads.map(function, ones, others))
 
 
 def tuned_chunk(
@@ -178,7 +204,15 @@ def tuned_chunk(
     size: int | tuple[int, int] | None,
     dtype: Dtype,
 ) -> int:
-    """The chunk that a run of the whole layer would take, which may measure for it."""
+    """The chunk that an atlas of the whole layer would use; may time steps.
+
+    Args:
+        model: A converted model.
+        layer: Name of a node.
+        preset: How a picture is made; its replicates are ignored.
+        size: Side of the image or (height, width), in pixels; None for the preset's.
+        dtype: Type of the network's arithmetic.
+    """
     renderer = LayerRenderer.for_layer(
         model, layer, preset.model_copy(update={"replicates": 1}), size=size, dtype=dtype
     )
@@ -186,5 +220,5 @@ def tuned_chunk(
 
 
 def responded(states: States) -> Bool[np.ndarray, " unit"]:
-    """Which units have had a gradient."""
+    """Whether each unit has had a gradient."""
     return np.concatenate([np.asarray(state.responded) for state in states])

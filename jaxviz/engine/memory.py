@@ -19,7 +19,7 @@ _COPIES_OF_RESULTS, _COPIES_OF_PICTURE = 2, 8
 
 
 def fitting_chunk(memory: Callable[[int], float], limit: float | None, most: int) -> int:
-    """The largest number of units that fits, out of `most`, `most / 2`, `most / 4`, …
+    """The largest number of units that fits, by halving `most`.
 
     Args:
         memory: Number of units -> bytes that a device needs.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from functools import cached_property, partial
 from threading import Event
 from typing import NamedTuple
@@ -12,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxviz.engine.ascent import Rescue
 from jaxviz.engine.chunk_search import first_guess
 from jaxviz.engine.metrics import Assessor
-from jaxviz.engine.ascent import Rescue
 from jaxviz.engine.program import Program, Stage
 from jaxviz.engine.setup import HasWeights, LayerSetup
 from jaxviz.model.dispatch import LayerWeights, prepare_weights
@@ -23,7 +22,6 @@ from jaxviz.objectives import Network
 from jaxviz.runtime.devices import Target
 from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.malloc import keep_freed_memory
-
 
 # The step takes longest to compile.
 _STAGES: tuple[Stage, ...] = ("step", "start", "evaluate")

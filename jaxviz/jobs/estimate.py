@@ -1,15 +1,14 @@
-"""What an atlas will cost: per layer the chunk, memory and time, before it is made.
+"""Estimate the cost of an atlas before it is made: chunk, memory and time for each layer.
 
-For devices that are there a few steps are timed. For others the step is compiled ahead of
-time: what the compiler counts, against the chip's speed and bandwidth, says how long it takes
-at least.
+On present devices some steps are timed. For absent devices the step is compiled ahead of time.
+The compiler's counts, divided by the chip's speed and bandwidth, give a lower bound of the time.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -27,31 +26,34 @@ from jaxviz.runtime.hlo import full_cost, moved_bytes
 from jaxviz.runtime.keys import unit_keys
 from jaxviz.transforms.still import decided
 
-#: Share of what the chip's figures allow that a step is taken to reach. A guess: it was never
-#: measured on a chip. `jaxviz bench` measures it where there is one.
+#: Assumed fraction of the chip's specified speed or bandwidth. A guess; `jaxviz bench` measures it.
 EFFICIENCY = 0.5
-#: Seconds that are spent on timing steps, and on one layer.
+#: Seconds for timing all steps, and the steps of one layer.
 BUDGET, _ON_A_LAYER = 60.0, 1.0
-# Bytes on disk (store, sheet, tiles, page) per byte of pictures: 2.3 to 2.5 were measured.
+# Bytes on disk (store, sheet, tiles, page) per byte of pictures.
 _ON_DISK = 2.5
+
+#: Where a layer's seconds come from: timed steps, the compiled program and the chip's
+#: specifications, or the timings of another layer.
+Basis = Literal["measured", "compiled", "estimated"]
 
 
 class LayerCost(BaseModel):
-    """What one layer costs.
+    """The cost of one layer.
 
     Attributes:
-        layer: Its name.
-        pictures: How many are made.
-        size: (height, width) of the optimised image.
-        steps: Updates of each picture, all attempts together.
-        chunk: Units in one compiled call, over all devices.
-        dtype: What the network is computed in.
+        layer: The layer's name.
+        pictures: Number of pictures.
+        size: (height, width) of the optimised image, in pixels.
+        steps: Number of updates of each picture, over all attempts.
+        chunk: Number of units in one compiled call, over all devices.
+        dtype: Type of the network's arithmetic.
         memory: Bytes that a device needs for its share of a chunk.
         flops: Operations per picture and step.
-        bytes: Bytes moved to and from memory per picture and step; None where not compiled.
-        seconds: Of one device, per picture and step.
-        basis: Whether `seconds` was `measured` here, comes from the `compiled` program and the
-            chip's figures, or is `estimated` from the layers that were measured.
+        bytes: Bytes of memory traffic per picture and step; None if the step was not compiled.
+        seconds: Seconds of one device per picture and step.
+        basis: `measured` by timing steps; `compiled` from the program and the chip's
+            specifications; `estimated` from the timing of a similar layer.
         hours: Device-hours of the whole layer.
     """
 
@@ -66,21 +68,21 @@ class LayerCost(BaseModel):
     flops: float
     bytes: float | None
     seconds: float
-    basis: Literal["measured", "compiled", "estimated"]
+    basis: Basis
     hours: float
 
 
 class Plan(BaseModel):
-    """What an atlas costs. Compiling, a few seconds to a minute a layer, is not counted.
+    """The cost of an atlas, without compiling (a few seconds to a minute for each layer).
 
     Attributes:
         model: The network's name.
         target: The devices' name.
-        devices: How many there are.
-        efficiency: Share of the chip's speed that is taken to be reached; None where measured.
-        layers: Its layers.
+        devices: Number of devices.
+        efficiency: Assumed fraction of the chip's specified speed; None if steps were timed.
+        layers: The cost of each layer.
         hours: Device-hours of all layers.
-        disk: Bytes of the atlas folder, about.
+        disk: Approximate bytes of the atlas's folder.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,13 +95,28 @@ class Plan(BaseModel):
     disk: float
 
 
-class _Step(NamedTuple):
-    """A chunk's step: the chunk and, per picture, bytes, operations, bytes moved."""
+class StepCost(NamedTuple):
+    """The cost of a layer's step.
+
+    Attributes:
+        chunk: Number of units in one call, over all devices.
+        memory: Bytes that a device needs for its share of the chunk.
+        flops: Operations per picture.
+        moved: Bytes of memory traffic per picture; None if the step was not compiled.
+    """
 
     chunk: int
     memory: float
     flops: float
     moved: float | None
+
+
+class _Timing(NamedTuple):
+    """A layer's step, and its seconds of one device per picture."""
+
+    step: StepCost
+    seconds: float
+    basis: Basis
 
 
 def plan_atlas(
@@ -109,31 +126,32 @@ def plan_atlas(
     efficiency: float = EFFICIENCY,
     budget: float = BUDGET,
 ) -> Plan:
-    """Work out what an atlas costs; nothing is written.
+    """Estimate the cost of an atlas; nothing is written.
 
     Args:
-        recipe: What to make.
-        target: Name of devices that are not there; those that are where left out.
-        efficiency: Share of a chip's speed or bandwidth that is taken to be reached.
-        budget: Seconds that may be spent on timing. The layers that take longest are timed
-            first, the others judged by the one with the most similar step.
+        recipe: The recipe.
+        target: Name of absent devices; None for the present ones.
+        efficiency: Assumed fraction of a chip's specified speed or bandwidth.
+        budget: Seconds for timing. The layers with the most work are timed first; the others
+            are estimated from the timed layer with the most similar step.
 
     Raises:
-        ConfigError: If there is no such target, or what compiles for it is not installed.
-        MemoryLimitError: If a layer's step fits into no chunk.
+        ConfigError: If the target does not exist, or its compiler is not installed.
+        MemoryLimitError: If not even one unit of a layer fits into a device's memory.
     """
     devices = find_target(target)
     job = prepare(recipe, devices)
     if devices.present:
-        rows = _measured(job.renderers, budget)
+        timings = _measured(job.renderers, budget)
     else:
         assert devices.chip is not None
-        rows = [_compiled(renderer, devices.chip, efficiency) for renderer in job.renderers]
+        timings = [_compiled(renderer, devices.chip, efficiency) for renderer in job.renderers]
     costs = []
-    for (step, seconds, basis), renderer, plan in zip(rows, job.renderers, job.plans, strict=True):
+    for timing, renderer, plan in zip(timings, job.renderers, job.plans, strict=True):
+        step, seconds, basis = timing
         setup = renderer.setup
         steps = setup.preset.steps * recipe.attempts
-        # the last chunk is filled up
+        # free slots of the last chunk cost as much as used ones
         made = -(-len(plan.channels) // step.chunk) * step.chunk
         costs.append(
             LayerCost(
@@ -163,18 +181,18 @@ def plan_atlas(
     )
 
 
-def _compiled(renderer: LayerRenderer, chip: Chip, efficiency: float) -> tuple[_Step, float, Any]:
+def _compiled(renderer: LayerRenderer, chip: Chip, efficiency: float) -> _Timing:
     step = compiled_step(renderer)
     calculated = step.flops / chip.flops[renderer.execution.dtype]
     moved = (step.moved or 0.0) / chip.bandwidth
-    return step, max(calculated, moved) / efficiency, "compiled"
+    return _Timing(step, max(calculated, moved) / efficiency, "compiled")
 
 
-def compiled_step(renderer: LayerRenderer) -> _Step:
-    """Compile a layer's step with as many units at once as fit.
+def compiled_step(renderer: LayerRenderer) -> StepCost:
+    """Compile a layer's step for the largest chunk that fits.
 
     Raises:
-        MemoryLimitError: If not one unit a device fits.
+        MemoryLimitError: If not even one unit fits into a device's memory.
     """
     target, programs = renderer.target, {}
     devices = len(target.devices)
@@ -188,9 +206,10 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
     needed = memory(each)
     if target.memory is not None and needed > target.memory:
         raise MemoryLimitError(
-            f"not even one unit of layer {renderer.setup.layer!r} fits into {target.name!r}",
+            f"not even one unit of layer {renderer.setup.layer!r} fits into the memory of "
+            f"{target.name!r}",
             details=[f"needed {needed / 2**30:.2f} GiB, found {target.memory / 2**30:.2f} GiB"],
-            hint="Smaller pictures need less: --size N.",
+            hint="Smaller pictures need less memory; try --size 64.",
         )
     share, pictures = moving_share(renderer.setup.preset), each * renderer.setup.preset.replicates
     flops, moved = 0.0, 0.0
@@ -199,10 +218,10 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             continue
         program = programs[each]
         if 0 < share < 1:
-            renderer.programs.release()  # or what was traced with both branches would be used again
+            renderer.programs.release()  # drops the trace with both branches
             with decided(still):
                 program = renderer.lower(each * devices).compile()
-        counted = full_cost(program)  # by XLA's GPU compiler nothing is counted
+        counted = full_cost(program)  # XLA's GPU compiler counts nothing
         if counted:
             flops += part * counted["flops"] / pictures
             moved += part * counted["bytes accessed"] / pictures
@@ -211,11 +230,14 @@ def compiled_step(renderer: LayerRenderer) -> _Step:
             moved += part * moved_bytes(program.as_text() or "") / pictures
     if 0 < share < 1:
         renderer.programs.release()
-    return _Step(each * devices, needed, flops, moved)
+    return StepCost(each * devices, needed, flops, moved)
 
 
 def moving_share(preset: Preset) -> float:
-    """The share of steps in which a preset's transforms still change the picture.
+    """The fraction of steps in which a preset's transforms still change the picture.
+
+    Returns:
+        0 to 1.
 
     Example:
         >>> from jaxviz.presets import get_preset
@@ -228,16 +250,15 @@ def moving_share(preset: Preset) -> float:
 
 
 def needed_memory(program: jax.stages.Compiled) -> float:
-    """Bytes that a program takes on each device, what it is given and returns included."""
-    found: Any = program.memory_analysis()
-    sizes = (found.temp_size_in_bytes, found.argument_size_in_bytes, found.output_size_in_bytes)
-    return float(sum(sizes) - found.alias_size_in_bytes)
+    """Bytes that a program needs on each device, with its arguments and results."""
+    sizes = program.memory_analysis()
+    assert sizes is not None
+    used = (sizes.temp_size_in_bytes, sizes.argument_size_in_bytes, sizes.output_size_in_bytes)
+    return float(sum(used) - sizes.alias_size_in_bytes)
 
 
-def _measured(
-    renderers: Sequence[LayerRenderer], budget: float
-) -> list[tuple[_Step, float, Literal["measured", "estimated"]]]:
-    """Every layer's step and seconds per picture, those that take longest timed first."""
+def _measured(renderers: Sequence[LayerRenderer], budget: float) -> list[_Timing]:
+    """Time the steps of all layers, those with the most work first, as far as the budget goes."""
     flops = [renderer.setup.step_flops for renderer in renderers]
     order = sorted(range(len(flops)), key=lambda n: -flops[n] * renderers[n].setup.units)
     found: dict[int, float] = {}
@@ -245,19 +266,28 @@ def _measured(
     for number in order:
         if not found or time.monotonic() < end:
             found[number] = timed_step(renderers[number])
-    rows: list[tuple[_Step, float, Literal["measured", "estimated"]]] = []
+    timings: list[_Timing] = []
     for number, renderer in enumerate(renderers):
         chunk, dtype = renderer.execution.chunk, renderer.execution.dtype
         memory = renderer.setup.estimated_memory(chunk, dtype)
-        step = _Step(chunk, memory, flops[number], None)
+        step = StepCost(chunk, memory, flops[number], None)
         like = min(found, key=lambda n: abs(np.log(flops[n] / flops[number])))
         seconds = found[like] * flops[number] / flops[like]
-        rows.append((step, seconds, "measured" if number in found else "estimated"))
-    return rows
+        basis: Basis = "measured" if number in found else "estimated"
+        timings.append(_Timing(step, seconds, basis))
+    return timings
 
 
 def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
-    """Seconds of one device per picture and step: the best of the steps in about `limit`."""
+    """Time a layer's step; the fastest step counts.
+
+    Args:
+        renderer: The layer's renderer.
+        limit: Seconds for timing, without the compile.
+
+    Returns:
+        Seconds of one device per picture and step.
+    """
     setup, program, weights = renderer.setup, renderer.programs.main, renderer.programs.weights
     chunk = renderer.target.shared(renderer.execution.chunk)
     numbers = np.arange(chunk, dtype=np.int32) % setup.units
@@ -269,7 +299,7 @@ def timed_step(renderer: LayerRenderer, limit: float = _ON_A_LAYER) -> float:
         began = time.perf_counter()
         state = jax.block_until_ready(program.advance(weights, state, current, 1))
         now = time.perf_counter()
-        if end is None:  # the first compiles
+        if end is None:  # the first step compiles
             end = now + limit
             continue
         best = min(best, now - began)

@@ -1,10 +1,11 @@
-"""From a recipe to a checked job: nothing is written or compiled."""
+"""Turn a recipe into a checked job, before anything is written or compiled."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import JsonValue
 
 from jaxviz.atlas import LayerPlan
 from jaxviz.bundle import Bundle
@@ -22,16 +23,24 @@ from jaxviz.runtime.keys import PRNG
 from jaxviz.spec.select import match_channels, match_layers
 
 # At least 32 units per commit, to avoid millions of small files; more when units are cheap,
-# because slots stay empty and lanes wait at the end of a piece. A killed run loses at most
-# this many billions of operations: about a minute on two cores.
+# because slots stay empty and lanes wait at the end of a piece. The second number limits the
+# work that a killed run loses, in billions of operations: about a minute on two cores.
 PIECE_UNITS, PIECE_GFLOP = 32, 1500.0
-# Pixels of the pictures in one piece; each takes four bytes while a picture is made.
+# Bytes of one piece's stored pictures; each takes four times as much memory while it is made.
 PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """An atlas worked out and checked, before anything is written or compiled."""
+    """A checked recipe, with everything that making the atlas needs.
+
+    Attributes:
+        recipe: The recipe.
+        bundle: The converted model.
+        renderers: One renderer for each layer and preset.
+        plans: The contents of each layer in the atlas, in the order of `renderers`.
+        images: The user's reference images, if there are any.
+    """
 
     recipe: AtlasRecipe
     bundle: Bundle
@@ -40,11 +49,13 @@ class Job:
     images: GivenImages | None = None
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What an atlas is of: a folder is continued only with exactly this."""
+    def identity(self) -> dict[str, JsonValue]:
+        """The values that a run must share with an atlas to continue it."""
         spec = self.bundle.spec
         asked = [renderer.setup.asked for renderer in self.renderers]
-        presets = {preset.name: preset.model_dump(mode="json") for preset in asked}
+        presets: dict[str, JsonValue] = {
+            preset.name: preset.model_dump(mode="json") for preset in asked
+        }
         several = len(presets) > 1
         return {
             "model": {
@@ -67,14 +78,14 @@ class Job:
 
 
 def prepare(recipe: AtlasRecipe, target: Target | None = None) -> Job:
-    """Load the model and check every setting against it; nothing is written.
+    """Load the model and check every setting; nothing is written.
 
     Args:
-        recipe: What to make.
-        target: The devices it is made for; those that are there where left out.
+        recipe: The recipe.
+        target: The devices that will make the atlas; None for those of this process.
 
     Raises:
-        JaxvizError: Whatever is wrong, before any work is done.
+        JaxvizError: If anything in the recipe is wrong.
     """
     presets = recipe.presets_used()
     bundle = load_bundle(recipe.model, weights=recipe.weights)
@@ -89,7 +100,9 @@ def prepare(recipe: AtlasRecipe, target: Target | None = None) -> Job:
                 problems.append(error)
     if problems:
         raise ImageSizeError(
-            problems[0].summary if len(problems) == 1 else "some layers cannot take such images",
+            problems[0].summary
+            if len(problems) == 1
+            else "some layers cannot use images of this size",
             details=[] if len(problems) == 1 else [p.summary for p in problems],
             hint=problems[-1].hint,
         )
@@ -131,7 +144,7 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
     chunk = min(execution.chunk, -(-len(channels) // lanes))
     height, width, depth = setup.shown_shape
     return LayerPlan(
-        # the same layer stands once for each preset, one below the other
+        # with several presets a layer appears once for each of them
         name=f"{setup.layer} · {setup.preset.name}" if several else setup.layer,
         channels=tuple(c for c in channels for _ in range(replicates)),
         height=height,
@@ -144,8 +157,14 @@ def _plan(renderer: LayerRenderer, recipe: AtlasRecipe, *, several: bool) -> Lay
 
 
 def _piece(setup: LayerSetup, units: int, at_once: int) -> int:
-    """How many units are committed together: a multiple of those that are made at once."""
+    """The number of units in one commit, a multiple of `at_once`.
+
+    Args:
+        setup: The layer and how its pictures are made.
+        units: Number of units of the layer, replicates included.
+        at_once: Number of units that all lanes render at once.
+    """
     each = setup.unit_gflop / setup.preset.replicates
-    little = min(PIECE_GFLOP / max(each, 1e-9), PIECE_BYTES / math.prod(setup.shown_shape))
-    calls = max(1, int(max(PIECE_UNITS, little)) // at_once)
+    most = min(PIECE_GFLOP / max(each, 1e-9), PIECE_BYTES / math.prod(setup.shown_shape))
+    calls = max(1, int(max(PIECE_UNITS, most)) // at_once)
     return at_once * min(calls, -(-units // at_once))

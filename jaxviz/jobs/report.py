@@ -1,4 +1,4 @@
-"""What became of an atlas, and who is told while it is made."""
+"""Reports of a finished atlas, and the interface that follows its progress."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from jaxviz.atlas import LayerPlan
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What became of a layer: units by status and reason, how its measures are spread, and how
-    long this run worked on it.
+    """The result of one layer.
+
+    Attributes:
+        layer: The layer's name.
+        units: Number of units.
+        done: Number of units with a picture from the first try.
+        dead: Number of units without a gradient.
+        failed: Number of units whose picture is not finite.
+        seconds: Time that this run spent on the layer.
+        rescued: Number of units with a picture from a retry.
+        reasons: Number of dead or rescued units, by reason.
+        measures: Percentiles of each measure, by the measure's name.
     """
 
     layer: str
@@ -28,31 +38,53 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class AtlasReport:
-    """What became of an atlas."""
+    """The result of an atlas.
+
+    Attributes:
+        path: The atlas's folder.
+        layers: The layers' results, in order.
+    """
 
     path: Path
     layers: tuple[LayerReport, ...]
 
     @property
     def failed(self) -> int:
-        """Units whose picture was not finite."""
+        """Number of units whose picture is not finite."""
         return sum(layer.failed for layer in self.layers)
 
 
 class Reporter:
-    """Told about progress, from several threads; this one does nothing with it."""
+    """Follows the progress of an atlas; this base class ignores it.
+
+    Several threads call the methods.
+    """
 
     def note(self, text: str) -> None:
-        """Something the user should know, said once."""
+        """Tell the user something once.
+
+        Args:
+            text: One or two sentences.
+        """
 
     def start(self, path: Path, layers: Sequence[LayerPlan], finished: int) -> None:
-        """An atlas begins or continues, with so many units already there."""
+        """An atlas starts or continues.
+
+        Args:
+            path: The atlas's folder.
+            layers: All its layers.
+            finished: Number of units that earlier runs finished.
+        """
 
     def layer(self, name: str) -> None:
-        """A layer begins."""
+        """A layer starts."""
 
     def units(self, count: int) -> None:
-        """So many more units are finished."""
+        """Some more units are finished.
+
+        Args:
+            count: How many more.
+        """
 
     def finish(self, report: LayerReport) -> None:
         """A layer is complete."""

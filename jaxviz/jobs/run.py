@@ -1,4 +1,4 @@
-"""Make the atlas of a recipe: layer by layer, piece by piece, committed as it goes."""
+"""Make a recipe's atlas: layer by layer, with one commit for each piece of units."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from pydantic import JsonValue
 
 from jaxviz._util.version import __version__
 from jaxviz.atlas import AtlasWriter, LayerPlan
 from jaxviz.engine.execution import continued, notes
-from jaxviz.engine.precompile import Precompiler, spare_threads
+from jaxviz.engine.precompile import Precompiler, Upcoming, spare_threads
 from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.imaging.ranges import known_range
 from jaxviz.jobs.prepare import Job, prepare
@@ -27,19 +28,38 @@ from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.keys import unit_keys
 
 
+class PlannedLayer(NamedTuple):
+    """A layer of an atlas.
+
+    Attributes:
+        plan: The layer's contents in the atlas.
+        renderer: Renders the layer's units.
+    """
+
+    plan: LayerPlan
+    renderer: LayerRenderer
+
+    @property
+    def units(self) -> int:
+        """Number of units to render; replicates of a unit count once."""
+        return len(self.plan.channels) // self.renderer.setup.preset.replicates
+
+
 def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasReport:
-    """Make an atlas, or whatever is missing of it.
+    """Make an atlas, or the missing part of an atlas.
+
+    Every piece of units is committed when it is finished, so a killed run continues from there.
 
     Args:
-        recipe: What to make.
-        reporter: Told about progress.
+        recipe: The model, layers, preset and folder.
+        reporter: Follows the progress.
 
     Returns:
-        The folder, and per layer the units by status.
+        The folder, and for each layer the number of units with each status.
 
     Raises:
-        JaxvizError: If anything in the recipe does not fit, or the folder holds
-            another atlas or is being worked on.
+        JaxvizError: If anything in the recipe is wrong, if the folder holds another atlas, or if
+            another process is writing to it.
 
     Example:
         >>> import jaxviz, tempfile
@@ -53,7 +73,7 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
     """
     reporter = reporter or Reporter()
     use_compile_cache()
-    # compiled while the model is read; an error here is raised again where keys are needed
+    # compiles while the model is read; an error is raised again when keys are needed
     beside = ThreadPoolExecutor(1)
     beside.submit(unit_keys, recipe.seed, "", np.zeros(1))
     beside.shutdown(wait=False)
@@ -65,7 +85,7 @@ def make_atlas(recipe: AtlasRecipe, reporter: Reporter | None = None) -> AtlasRe
         total = sum(len(plan.channels) for plan in atlas.layers)
         reporter.start(path, atlas.layers, total - missing)
         layers = [
-            (plan, _continued(plan, renderer, reporter))
+            PlannedLayer(plan, _continued(plan, renderer, reporter))
             for plan, renderer in zip(atlas.layers, job.renderers, strict=True)
         ]
         return AtlasReport(path, tuple(_make_layers(atlas, layers, recipe.seed, reporter)))
@@ -75,35 +95,35 @@ def _tell_range(job: Job, reporter: Reporter) -> None:
     if known_range(job.bundle.spec) is None:
         low, high = job.renderers[0].setup.preset.units
         reporter.note(
-            f"The input range of {job.bundle.spec.name!r} is not known; taking the preset's "
-            f"{low:g} to {high:g}. If the network was trained on other values, say --range LO:HI."
+            f"The input range of {job.bundle.spec.name!r} is unknown; using the preset's range, "
+            f"{low:g} to {high:g}. If the network was trained on other values, set --range LO:HI."
         )
 
 
 def _make_layers(
     atlas: AtlasWriter,
-    layers: Sequence[tuple[LayerPlan, LayerRenderer]],
+    layers: Sequence[PlannedLayer],
     seed: int,
     reporter: Reporter,
 ) -> list[LayerReport]:
-    """Make all layers; a layer's sheet is drawn while the next layer is made."""
-    threads = spare_threads(layers[0][1].execution.lanes)
+    """Make all layers; a layer's sheet is drawn while the next layer is rendered."""
+    threads = spare_threads(layers[0].renderer.execution.lanes)
     with (
         Precompiler(_unfinished(atlas, layers), threads) as ahead,
         ThreadPoolExecutor(1) as drawing,
     ):
         drawn: list[Future[LayerReport]] = []
-        for plan, renderer in layers:
-            reporter.layer(plan.name)
-            seconds = _make_layer(atlas, plan, renderer, ahead, seed, reporter)
-            drawn.append(drawing.submit(_finish, atlas, plan, seconds, reporter))
+        for layer in layers:
+            reporter.layer(layer.plan.name)
+            seconds = _make_layer(atlas, layer, ahead, seed, reporter)
+            drawn.append(drawing.submit(_finish, atlas, layer.plan, seconds, reporter))
             for finished in filter(Future.done, drawn):
-                finished.result()  # raises what went wrong
+                finished.result()  # raises the error of a failed drawing
         return [finished.result() for finished in drawn]
 
 
 def _continued(plan: LayerPlan, renderer: LayerRenderer, reporter: Reporter) -> LayerRenderer:
-    """The renderer of a layer, computed as the layer was begun."""
+    """The layer's renderer with the execution of the run that began the layer."""
     found = continued(plan.compute, renderer.execution, renderer.setup)
     if plan.compute is not None:
         _tell(reporter, renderer.setup.layer, plan.compute, found)
@@ -115,46 +135,36 @@ def _tell(reporter: Reporter, layer: str, before: Execution, after: Execution) -
         reporter.note(note)
 
 
-def _unfinished(
-    atlas: AtlasWriter, layers: Sequence[tuple[LayerPlan, LayerRenderer]]
-) -> list[tuple[LayerRenderer, int]]:
-    """The layers that have something to make, and how many units of each there are in all."""
+def _unfinished(atlas: AtlasWriter, layers: Sequence[PlannedLayer]) -> list[Upcoming]:
+    """The layers with pending units."""
     return [
-        (renderer, len(plan.channels) // renderer.setup.preset.replicates)
-        for plan, renderer in layers
-        if atlas.pending(plan.name)
+        Upcoming(layer.renderer, layer.units) for layer in layers if atlas.pending(layer.plan.name)
     ]
 
 
 def _make_layer(
-    atlas: AtlasWriter,
-    plan: LayerPlan,
-    renderer: LayerRenderer,
-    ahead: Precompiler,
-    seed: int,
-    reporter: Reporter,
+    atlas: AtlasWriter, layer: PlannedLayer, ahead: Precompiler, seed: int, reporter: Reporter
 ) -> float:
-    """Make the pending units of a layer; how many seconds that took."""
+    """Make the pending units of a layer; return the seconds that this took."""
+    plan = layer.plan
     begin = time.perf_counter()
     if atlas.pending(plan.name):
-        ready = _settled(plan, renderer, ahead, reporter)
+        ready = _settled(layer, ahead, reporter)
         atlas.record_compute(plan.name, ready.execution)
         ahead.proceed()
         for piece in atlas.pending(plan.name):
             ready = _make_piece(atlas, plan, ready, piece, seed, reporter)
-        ready.programs.release()  # a network's layers together are many times its weights
+        ready.programs.release()  # all layers' prepared weights would be too much memory
     return time.perf_counter() - begin
 
 
-def _settled(
-    plan: LayerPlan, renderer: LayerRenderer, ahead: Precompiler, reporter: Reporter
-) -> LayerRenderer:
-    """The renderer with every decision made, compiled ahead where that was begun."""
+def _settled(layer: PlannedLayer, ahead: Precompiler, reporter: Reporter) -> LayerRenderer:
+    """The layer's renderer with every decision made, compiled ahead if that was started."""
+    renderer = layer.renderer
     compiled = ahead.wait(renderer)
     if compiled is None:
         ahead.proceed()  # while this one is compiled
-    units = len(plan.channels) // renderer.setup.preset.replicates
-    ready = (compiled or renderer).settled(units, before_search=ahead.pause)
+    ready = (compiled or renderer).settled(layer.units, before_search=ahead.pause)
     _tell(reporter, renderer.setup.layer, renderer.execution, ready.execution)
     return ready
 
@@ -167,8 +177,8 @@ def _make_piece(
     seed: int,
     reporter: Reporter,
 ) -> LayerRenderer:
-    """Make and commit one piece; the renderer for the next."""
-    # with several replicates a filter has as many units, one after the other
+    """Make and commit one piece; return the renderer for the next."""
+    # several replicates of a channel are neighbours
     replicates = renderer.setup.preset.replicates
     channels = [plan.channels[unit] for unit in piece][::replicates]
     made = renderer.render(channels, seed, on_units=reporter.units)
@@ -203,7 +213,7 @@ def _write(
     atlas.write(
         plan.name,
         units,
-        images=(finite * 255).astype(np.uint8),  # as the published recipe rounds
+        images=(finite * 255).astype(np.uint8),  # rounds down, as the published Keras recipe does
         score=render.scores,
         initial=render.initial_scores,
         status=render.status,
@@ -214,8 +224,8 @@ def _write(
     )
 
 
-def _record(job: Job) -> dict[str, Any]:
-    """How it was made: software and kind of device, never a path, a user or a host."""
+def _record(job: Job) -> dict[str, JsonValue]:
+    """Record the software and the kind of device, but no path, user or host."""
     device = jax.devices()[0]
     packages = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorstore")
     return {

@@ -1,7 +1,7 @@
-"""How a layer's units are computed, as one frozen document.
+"""`Execution`: how one layer's units are computed, as a frozen document.
 
-The manifest of an atlas keeps the document of every layer. A continued run, or another
-process, is handed the same value and rounds the same.
+An atlas's manifest stores one for each layer. A continued run or another process gets the same
+value, and so rounds in the same way.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pydantic import (
 )
 
 Dtype = Literal["float32", "bfloat16"]
-#: How much a compile is worth on a CPU. `all` suits programs that run for minutes. `some` compiles
-#: a third sooner and most steps are as fast. `little` is for programs that run once.
+#: Compile effort on a CPU. `all` suits programs that run for minutes. `some` compiles a third
+#: faster, with most steps equally fast. `little` suits programs that run once.
 Effort = Literal["all", "some", "little"]
 
 #: Least cosine between a gradient in bfloat16 and the exact one.
 LEAST_COSINE = 0.9
-#: Largest ratio of bfloat16's error (1 - cosine) to that of the platform's own float32.
+#: Largest ratio of errors (1 - cosine): bfloat16 / the platform's own float32.
 TIMES_OWN = 2.0
 
 
 class Fidelity(BaseModel):
-    """How close gradients in bfloat16 are to exact ones on one layer, at the starting pictures.
+    """How close bfloat16 is to exact float32 on one layer, for images like natural ones.
 
     Attributes:
-        cosine: 10th percentile, over units, of the cosine between the two gradients; 1 where
-            no unit has a gradient.
-        score: 90th percentile of the relative difference of the objective.
-        units: How many units with a gradient were compared.
-        own: The same percentile for the platform's own float32. A TPU multiplies float32 in
-            bfloat16. None where `cosine` alone decides.
+        cosine: 10th percentile over units of the cosine between the two gradients; 1 if no
+            unit has a gradient.
+        score: 90th percentile over units of the relative difference of the objective.
+        units: Number of compared units, which all have a gradient.
+        own: `cosine` for the platform's own float32, because a TPU multiplies float32 in
+            bfloat16. None if `cosine` alone decides.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,34 +48,34 @@ class Fidelity(BaseModel):
 
     @property
     def close(self) -> bool:
-        """Whether bfloat16 may be used.
+        """Whether bfloat16 is close enough to be used.
 
-        Either the cosine reaches `LEAST_COSINE`, or the error is at most `TIMES_OWN` that of
-        the platform's float32. In the second case float32 would double the memory traffic and
-        gain little.
+        Either the cosine reaches `LEAST_COSINE`, or the error is at most `TIMES_OWN` times the
+        error of the platform's float32. In the second case float32 would gain little accuracy
+        and double the memory traffic.
         """
         near = self.own is not None and 1 - self.cosine <= TIMES_OWN * (1 - self.own)
         return self.cosine >= LEAST_COSINE or near
 
     def __str__(self) -> str:
-        """The cosine, and the one of the platform's float32 where it was measured."""
-        own = "" if self.own is None else f", of this platform's float32 {self.own:.4f}"
-        return f"cosine of gradients {self.cosine:.4f}{own} over {self.units} units"
+        """The cosine, and the cosine of the platform's own float32 if it was measured."""
+        own = "" if self.own is None else f", for this platform's own float32 {self.own:.4f}"
+        return f"gradient cosine {self.cosine:.4f}{own}, over {self.units} units"
 
 
 class Execution(BaseModel):
-    """How the units of one layer are computed. Frozen; every decision returns a new one.
+    """How the units of one layer are computed. Frozen; every decision returns a new value.
 
     Attributes:
-        version: Of this document's schema.
-        chunk: Units in one compiled call.
-        lanes: Compiled calls at the same time, each in a thread of its own.
-        implementations: The implementation of each node by name; `forms` on disk.
-        dtype: What the network is computed in.
-        tuned: Whether `chunk` is final; otherwise the first run measures it.
-        effort: How much the step's compile is worth; None before the units are counted.
-        fidelity: How close bfloat16 is to float32; None where it was not measured.
-        did_not_fit: Chunks for which the device's memory turned out to be too small.
+        version: Version of this document's schema.
+        chunk: Number of units in one compiled call.
+        lanes: Number of compiled calls at the same time, each in its own thread.
+        implementations: {node name: implementation name}; called `forms` on disk.
+        dtype: Type of the network's arithmetic.
+        tuned: Whether `chunk` is final; otherwise the first run tunes it.
+        effort: Compile effort of the step; None before the number of units is known.
+        fidelity: How close bfloat16 is to float32; None if it was not measured.
+        did_not_fit: Chunks that ran out of the device's memory.
 
     Example:
         >>> kept = Execution(chunk=8, implementations={"conv1": "winograd"}).as_json()
@@ -103,9 +103,9 @@ class Execution(BaseModel):
         return {name: value for name, value in fields.items() if value not in (None, (), [])}
 
     def as_json(self) -> dict[str, object]:
-        """The document as JSON values, as it stands in a manifest."""
+        """The document as JSON values, in the manifest's form."""
         return self.model_dump(mode="json")
 
     def changed(self, **fields: object) -> Execution:
-        """The same with some fields replaced and checked."""
-        return type(self)(**{**dict(self), **fields})  # type: ignore[arg-type]
+        """A copy with some fields replaced and validated."""
+        return type(self)(**{**dict(self), **fields})

@@ -148,15 +148,18 @@ def test_comparison():
     b = result(row(rate=20.0), row("conv2", 2.0), row("conv3", 1.0, chunk=8), device=device)
     pairs, notes = compare(a, b)
     assert [(one.layer, ratio) for one, _, ratio in pairs] == [("conv1", 2.0), ("conv2", 0.5)]
-    assert notes == ["2 rows are in one of them only", "device: cpu and other"]
+    assert notes == [
+        "2 rows are in only one of the results",
+        "device: cpu in the first result, other in the second",
+    ]
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (result(row(), preset="robust"), "'keras-io' and 'robust'"),
+        (result(row(), preset="robust"), "'keras-io' in the first result, 'robust' in the second"),
         (result(row(), sha256="1" * 64), "model: .*0{12}.*1{12}"),
-        (result(row("conv9")), "share no layer"),
+        (result(row("conv9")), "no layer, size, chunk and dtype has a rate in both"),
     ],
 )
 def test_results_of_other_conditions_are_not_compared(other, message):
