@@ -74,13 +74,13 @@ def upstream_shapes(
         shape: (height, width, channels) of the image.
 
     Raises:
-        ImageSizeError: If the image is too small; the hint names the smallest size that works.
+        ImageSizeError: If the image is too small; the hint names the least size that works.
     """
     try:
         return spec.shapes(input_shape(spec, targets, shape), targets=targets)
     except ImageSizeError as error:
         least = spec.least_image_size(targets[0])
-        hint = f"The smallest size that works is --size {least}." if least else ""
+        hint = f"The least size that works is {least}: --size {least}." if least else ""
         raise ImageSizeError(error.summary, details=error.details, hint=hint) from None
 
 
