@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,17 @@ from jaxviz.jobs.recipe import AtlasRecipe
 REFERENCE = Path(__file__).parent / "reference"
 #: Modules whose page lists the names in their `__all__`.
 MODULES = ("atlas", "figures", "objectives", "parameterizations", "presets", "transforms")
+_RECIPE = """\
+[defaults]
+preset = "keras-io"
+size = 128
+
+[[atlas]]
+model = "galaxy_cnn.keras"
+output = "galaxy.atlas"
+range = "0:1"
+layers = ["conv*"]
+"""
 _NOTE = "<!-- Written by docs/generate.py. Change the code, then run scripts/docs --update. -->"
 
 
@@ -161,16 +173,15 @@ def _paragraphs(text: str) -> str:
 
 
 def _recipe() -> str:
-    example = re.search(
-        r"((?:^    .*\n|^\n)+)", inspect.getdoc(sys.modules[AtlasRecipe.__module__]) or "", re.M
-    )
-    code = inspect.cleandoc(example[1]) if example else ""
+    document = tomllib.loads(_RECIPE)
+    for table in document["atlas"]:  # an example that does not work is no example
+        AtlasRecipe(**{**document["defaults"], **table})
     return _page(
         "Recipe keys",
         "A recipe is a TOML file with one `[[atlas]]` table for each atlas. A `[defaults]` table "
         "fills in the keys that they leave out. Paths are relative to the recipe's folder. "
         "[Batch runs](../guides/batch-runs.md) explains how to use one.",
-        f"```toml\n{code}\n```" if code else "",
+        f"```toml\n{_RECIPE}```",
         _fields(AtlasRecipe, AtlasRecipe.model_json_schema(), first="Key"),
         "`jaxviz atlas` has an option for each key that is not a path; see "
         "[the command line](cli.md#atlas).",
