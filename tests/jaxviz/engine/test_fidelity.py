@@ -75,6 +75,6 @@ def test_what_is_close():
     assert not Fidelity(cosine=0.85, score=0.0, units=16).close
     assert not Fidelity(cosine=0.85, score=0.0, units=16, own=0.95).close
     assert Fidelity(cosine=0.85, score=0.0, units=16, own=0.92).close
-    assert "0.8500, of this platform's float32 0.9200" in str(
+    assert "0.8500, for this platform's own float32 0.9200" in str(
         Fidelity(cosine=0.85, score=0.0, units=16, own=0.92)
     )

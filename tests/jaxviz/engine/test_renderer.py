@@ -176,7 +176,7 @@ def test_layers_behind_a_dense_layer_take_their_own_size():
     assert (
         jaxviz.render(bundle, "conv2", [0], preset="keras-io", size=24, steps=1).raw.shape[1] == 24
     )
-    with pytest.raises(ImageSizeError, match="takes images of 16×16, not 24×24"):
+    with pytest.raises(ImageSizeError, match="expected 16×16, found 24×24"):
         jaxviz.render(bundle, "scores", preset="keras-io", size=24, steps=1)
 
 
