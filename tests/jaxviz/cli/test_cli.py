@@ -142,7 +142,7 @@ def test_recipe_and_dry_run(run, model, tmp_path):
         (["summary", "{text}"], 1, r"not an atlas"),
         (["atlas"], 2, "Missing argument 'MODEL'"),
         (["atlass"], 2, "No such command 'atlass'"),
-        (["layers", "{text}"], 1, "is not a model"),
+        (["layers", "{text}"], 1, "neither a bundle nor a known model file"),
         (["run", "nowhere.toml"], 1, r"cannot read 'nowhere\.toml'"),
         (["verify", "{text}"], 1, "is not a bundle"),
     ],
