@@ -18,7 +18,7 @@ from jaxviz.model.ops import DIRECT, rules_of
 from jaxviz.model.ops.registry import implementation_of, take_channel
 from jaxviz.spec import ModelSpec, Node, Shape
 
-# From this size of a pooled map, the product costs less than the recomputed gradient.
+#: From this size of a pooled map, a gradient as a product costs less than one recomputed.
 LARGE = 1 << 18
 
 

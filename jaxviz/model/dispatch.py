@@ -15,10 +15,10 @@ import numpy as np
 import jaxviz.model.kernels  # noqa: F401 (registers the fast implementations)
 from jaxviz._util import settings
 from jaxviz.model.fusion import (
-    accelerator_implementations,
     branch_implementations,
     folded_weights,
     fused_implementations,
+    tpu_implementations,
 )
 from jaxviz.model.graph import branches_key, derived_key
 from jaxviz.model.ops import PREPARE
@@ -58,7 +58,7 @@ def choose_implementations(
         return {}
     chosen = _preferred(spec, targets, platform, shapes)
     if platform == "tpu":
-        chosen |= accelerator_implementations(spec, targets, shapes)
+        chosen |= tpu_implementations(spec, targets, shapes)
     if platform == "cpu":
         chosen |= fused_implementations(spec, targets, chosen)
         chosen |= branch_implementations(spec, targets)

@@ -39,7 +39,7 @@ from jaxviz.spec import ModelSpec, Node, Shape
 _FEW_CHANNELS, _FEW_BEFORE_JOINED = 64, 32
 
 
-def accelerator_implementations(
+def tpu_implementations(
     spec: ModelSpec, targets: Sequence[str], shapes: Mapping[str, Shape]
 ) -> dict[str, str]:
     """Implementations for a TPU, where arithmetic is cheap and memory traffic sets the cost.

@@ -1,4 +1,4 @@
-"""A bundle from elsewhere is read with the same distrust as a model file."""
+"""A bundle from a stranger is checked as strictly as a model file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path) -> str:
-    """The message, after less than a quarter of a gigabyte more has been taken."""
+    """The message; reading must not take a quarter of a gigabyte."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(JaxvizError) as caught:
         bundles.load(path)
@@ -47,7 +47,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_what_it_looks_like_undamaged(path: Path) -> None:
+def test_an_undamaged_bundle_loads(path: Path) -> None:
     assert bundles.load(path).probes is not None
 
 
@@ -59,7 +59,7 @@ def _edit_spec(path: Path, change: Callable[[dict], None]) -> Path:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"nodes": NaN}', "[" * 100_000])
-def test_a_spec_that_is_none(text: str, path: Path) -> None:
+def test_a_file_that_is_not_a_spec(text: str, path: Path) -> None:
     (path / bundles.SPEC_FILE).write_text(text)
     assert bundles.SPEC_FILE in refusal(path)
 
@@ -79,8 +79,8 @@ def test_a_node_that_reads_itself(path: Path) -> None:
     refusal(_edit_spec(path, change))
 
 
-def test_a_spec_and_weights_that_claim_terabytes(path: Path) -> None:
-    """Both agree, and the files hold next to nothing."""
+def test_weights_that_claim_terabytes(path: Path) -> None:
+    """Spec and weights agree, but the files hold almost nothing."""
 
     def change(document: dict) -> None:
         document["nodes"][0]["op"].update(filters=1 << 38)

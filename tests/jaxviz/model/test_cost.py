@@ -1,4 +1,4 @@
-"""A step's operations and memory traffic, counted by the compiler: neither may grow unseen."""
+"""Operations and memory traffic of a step, as the compiler counts them, do not grow."""
 
 from functools import partial
 
@@ -35,7 +35,9 @@ def cost(layer: str) -> tuple[float, float]:
     return found["flops"] / UNITS / 1e6, found["bytes accessed"] / UNITS / 1e6
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the counts are of the CPU's forms")
+@pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="the counts are of the CPU's implementations"
+)
 @pytest.mark.parametrize(
     ("layer", "flops", "megabytes"), [("conv1", 1.96, 3.54), ("conv3", 46.4, 5.54)]
 )
@@ -71,7 +73,7 @@ def test_a_strided_average_divides_its_gradient_once():
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the implementation is a CPU's")
-def test_the_sum_of_a_maps_gradients_is_worked_out_once():
+def test_the_sum_of_a_maps_gradients_is_computed_once():
     def step(image, matrices, forward):
         x = image
         for matrix in matrices:  # residual blocks
@@ -112,7 +114,7 @@ def test_operations_are_counted_as_the_compiler_counts_them(op, shape):
     plain = op.model_copy(update={"bias": False})
     program = jax.jit(lambda x: compute(plain, weights, x)).lower(jnp.ones((1, *shape)))
     counted = program.cost_analysis()["flops"]
-    # forward and back
+    # Half the count is forward.
     found = step_cost(spec, "layer", shape, one_channel=False).flops / 2
     assert found == pytest.approx(counted, rel=0.02)
 

@@ -1,4 +1,4 @@
-"""What neighbours do for one another changes no value and no gradient, in float64."""
+"""Work that neighbours take over changes no value and no gradient, in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ SPEC = ModelSpec(
         node("project_norm", NORM, "project", weights=STATISTICS),
         node("sum", Merge(kind="add"), "project_norm", "pool"),
         node("sum_relu", RELU, "sum"),
-        # "sum_relu" is seen by two, so its pooling cannot take the ReLU over
+        # Two nodes read "sum_relu", so its pooling cannot take over the ReLU.
         pool("second_pool", "sum_relu"),
         conv("last", "sum_relu", 5, stride=2),
         node("last_norm", NORM, "last", weights=STATISTICS),
@@ -81,12 +81,12 @@ SPEC = ModelSpec(
 )
 
 
-def forms_for(*targets):
+def implementations_for(*targets):
     return choose_implementations(SPEC, targets, "cpu", SPEC.shapes())
 
 
-def test_who_does_what():
-    implementations = forms_for("both", "second_pool")
+def test_which_node_takes_work_over():
+    implementations = implementations_for("both", "second_pool")
     assert {
         name for name, implementation in implementations.items() if implementation == "folded"
     } == {name for name in SPEC.layer_names if name.endswith("_norm")}
@@ -101,12 +101,12 @@ def test_who_does_what():
     }
 
 
-def test_what_several_read_has_its_gradient_in_memory():
-    implementations = forms_for("both", "second_pool")
+def test_a_node_with_several_readers_has_its_gradient_in_memory():
+    implementations = implementations_for("both", "second_pool")
     assert implementations[branches_key("pool")] == "gradient apart"
     assert implementations[branches_key("sum_relu")] == "gradient apart"
     assert implementations[branches_key("last_norm")] == "gradient apart"
-    assert branches_key("sum") not in implementations  # which "sum_relu" alone reads
+    assert branches_key("sum") not in implementations  # only "sum_relu" reads it
     twice = SPEC.model_copy(
         update={"nodes": (*SPEC.nodes, node("again", Merge(kind="add"), "sum", "sum_relu"))}
     )
@@ -114,28 +114,28 @@ def test_what_several_read_has_its_gradient_in_memory():
     assert implementations[branches_key("sum")] == "apart both ways"
 
 
-def test_forms_that_are_gone_are_known_as_such():
-    implementations = forms_for("both", "second_pool")
+def test_an_implementation_that_does_not_exist_is_not_known():
+    implementations = implementations_for("both", "second_pool")
     assert known(SPEC, implementations)
     assert not known(SPEC, {**implementations, "sum": "somehow"})
     assert not known(SPEC, {**implementations, branches_key("sum"): "somehow"})
     assert not known(SPEC, {**implementations, "no such node": "direct"})
 
 
-def test_what_somebody_else_sees_is_left_alone():
-    assert forms_for("both", "expand")["expand_norm"] == "factors"  # not folded
-    assert forms_for("both", "first_relu")["pool"] == "slices"
-    assert forms_for("both", "expand_norm")["expand_norm"] == "folded"
+def test_a_value_that_something_else_reads_stays():
+    assert implementations_for("both", "expand")["expand_norm"] == "factors"  # not folded
+    assert implementations_for("both", "first_relu")["pool"] == "slices"
+    assert implementations_for("both", "expand_norm")["expand_norm"] == "folded"
 
 
 @pytest.mark.parametrize("target", ["pool", "depthwise_relu", "sum_relu", "both", "expand_norm"])
 def test_values_and_gradients(target):
     with jax.enable_x64(True):
         draw = np.random.default_rng(2)
-        # inputs that open, close and saturate every kind of ReLU
+        # Inputs that open, close and saturate every kind of ReLU.
         image = jnp.asarray(4 * draw.normal(size=(2, *SPEC.inputs[0].shape)))
         weights = jax.tree.map(lambda w: np.asarray(w, np.float64), random_weights(SPEC))
-        implementations = forms_for(target)
+        implementations = implementations_for(target)
         prepared = prepare_weights(SPEC, weights, implementations, [target])
 
         def value(image, weights, implementations):
@@ -148,7 +148,7 @@ def test_values_and_gradients(target):
         np.testing.assert_allclose(found_vjp(cotangent)[0], expected_vjp(cotangent)[0], atol=1e-10)
 
 
-def test_leaky_relus_stand_where_they_were():
-    implementations = leaky_implementations(SPEC, forms_for("both"))
+def test_leaky_relus_are_not_moved():
+    implementations = leaky_implementations(SPEC, implementations_for("both"))
     assert implementations["pool"] == "slices"
     assert implementations["first_relu"] == implementations["depthwise_relu"] == "leaky"

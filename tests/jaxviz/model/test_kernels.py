@@ -1,4 +1,4 @@
-"""Every fast implementation of an operation equals XLA's own: values and gradients, in float64."""
+"""Every fast implementation of an operation equals the reference, in float64, gradient included."""
 
 from functools import partial
 from unittest.mock import patch
@@ -38,7 +38,7 @@ def _float64():
 def assert_equal_to_reference(
     op: Op, weights: dict[str, np.ndarray], shape: tuple[int, ...], implementation: str
 ):
-    """The implementation gives the same result and the same gradient to its input as `direct`."""
+    """The implementation's result and gradient to its input equal the reference's."""
     draw = np.random.default_rng(0)
     x = jnp.asarray(draw.normal(size=shape))
     arrays = {role: jnp.asarray(array) for role, array in weights.items()}
@@ -67,7 +67,7 @@ def test_pool(kind, height, width, high, wide, down, across, padding):
     if not (fits(height, high, padding) and fits(width, wide, padding)):
         return
     if isinstance(padding, tuple) and (high < 2 or wide < 3):
-        return  # a window of padding alone has no maximum and no mean
+        return  # a window of padding has no maximum and no mean
     op = Pool(kind=kind, window=(high, wide), strides=(down, across), padding=padding)
     assert_equal_to_reference(op, {}, (2, height, width, 3), "slices")
 
@@ -92,7 +92,7 @@ def test_depthwise(height, width, high, wide, down, across, padding, dilation, m
         "kernel": draw.normal(size=(high, wide, 3, multiplier)),
         "bias": draw.normal(size=3 * multiplier),
     }
-    with patch.object(conv, "_WORTH_A_PASS", least):  # by itself or not
+    with patch.object(conv, "_WORTH_A_PASS", least):  # apart from its neighbours, and not
         assert_equal_to_reference(op, weights, (2, height, width, 3), "slices")
 
 
@@ -151,12 +151,15 @@ def test_a_border_that_adds_and_takes_as_much_shifts_the_map():
     assert pad_spatial(x, ((1, -1), (0, 0))).ravel().tolist() == [0, 1, 2, 3]
 
 
-def test_blocks_are_all_of_a_small_map_or_a_part_of_a_large_one():
-    assert block_of(10, (3, 3), 64, 64) == (2, 3)  # of 40 tiles; an image has 9, and 2 divides
+def test_a_block_is_several_small_maps_or_a_part_of_a_large_one():
+    assert block_of(10, (3, 3), 64, 64) == (
+        2,
+        3,
+    )  # up to 40 tiles; an image has 9, and 2 divides 10
     assert block_of(6, (3, 3), 64, 64) == (6, 3)  # two blocks are not worth it
     assert block_of(2, (24, 24), 64, 64) == (1, 1)
     assert block_of(4, (25, 2), 64, 64) == (1, 13)  # 20 of 25 rows fit; 13 twice are more even
-    assert block_of(2, (24, 24), 256, 512) == (2, 24)  # whose kernel is read from memory
+    assert block_of(2, (24, 24), 256, 512) == (2, 24)  # its kernel is read from memory
 
 
 @settings(deadline=None, max_examples=16, derandomize=True)
@@ -218,7 +221,7 @@ def test_prepared_without_padding(size, depth):
 def test_grouped(height, width, high, wide, down, across, padding, dilation, groups):
     if not fits(min(height, width), (max(high, wide) - 1) * dilation + 1, padding):
         return
-    count, depth, filters = groups  # and channels and filters of each
+    count, depth, filters = groups  # groups, channels and filters of each
     op = Conv(
         filters=count * filters,
         window=(high, wide),
@@ -303,17 +306,17 @@ def test_winograd_rounds_no_worse_than_five_times_the_definition_in_float32(widt
     assert errors[implementation] < 3e-6 * np.sqrt(np.mean(exact**2))
 
 
-def test_small_tiles_are_for_maps_that_they_leave_less_over_of():
+def test_small_tiles_are_chosen_where_they_take_fewer_multiplications():
     op = Conv(filters=64, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     small = [n for n in range(1, 25) if suits_small_tiles(op, (n, n, 64))]
     # 5·⌈n/3⌉ below 6·⌈n/4⌉
     assert small == [1, 2, 3, 5, 6, 9, 21]
     assert not suits_small_tiles(op, (None, None, 64))
-    # forward 6×6, and back to 8×8, which takes nine small tiles of 25 or four of 36
+    # Forward 6×6, and back to 8×8, which takes nine small tiles of 25 or four of 36.
     assert not suits_small_tiles(op.model_copy(update={"padding": "valid"}), (8, 8, 64))
 
 
-def test_images_side_by_side_give_what_each_gives_alone():
+def test_images_in_a_batch_equal_each_alone():
     op = Conv(filters=4, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     draw = np.random.default_rng(3)
     weights = {"kernel": draw.normal(size=(3, 3, 4, 4)), "bias": np.zeros(4)}
@@ -330,7 +333,7 @@ def test_images_side_by_side_give_what_each_gives_alone():
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_reference_turns_every_form_off(monkeypatch):
+def test_reference_turns_every_fast_implementation_off(monkeypatch):
     bundle = tiny_bundle()
     shapes = bundle.spec.shapes()
     assert choose_implementations(bundle.spec, bundle.spec.outputs, "cpu", shapes)
@@ -346,11 +349,11 @@ def test_the_first_of_equal_maxima_takes_the_gradient():
     flat = jnp.zeros((1, 6, 6, 1))
     found = jax.grad(lambda x: compute(op, {}, x, implementation="slices").sum())(flat)
     expected = np.zeros((6, 6))
-    expected[::2, ::2] = 1  # padding is at the end alone: each window begins at a real position
+    expected[::2, ::2] = 1  # padding is only at the end, so each window begins at a real position
     np.testing.assert_array_equal(found[0, ..., 0], expected)
 
 
-#: Where each fast implementation is compared with the reference.
+#: The test that compares each fast implementation with the reference.
 COMPARISONS = {
     (Pool, "slices"): test_pool,
     (DepthwiseConv, "slices"): test_depthwise,
@@ -382,7 +385,7 @@ def test_every_kernel_and_every_preference_has_its_comparison():
 
 
 def test_the_order_of_preference():
-    """A kernel that comes before others takes their work, so its place is stated here."""
+    """A kernel takes work from those of a higher rank, so each place is stated here."""
     assert [p.implementation for p in preferences("cpu") if p.op is Conv] == [
         "slices",
         "blocks",

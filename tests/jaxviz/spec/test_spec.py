@@ -1,4 +1,4 @@
-"""What a spec says of itself without computing: shapes, receptive fields, least sizes, names."""
+"""A spec's shapes, receptive fields, least sizes and names agree with its computation."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from tests.support.branches import SHAPES, SPEC, WEIGHTS
 from tests.support.tiny import tiny_bundle
 
 
-def test_shapes_are_what_running_gives():
+def test_shapes_equal_those_of_the_results():
     images = {"image": jnp.zeros((1, *SPEC.inputs[0].shape))}
     for name, value in run(SPEC, WEIGHTS, images, SPEC.layer_names).items():
         assert value.shape[1:] == SHAPES[name], name

@@ -1,4 +1,4 @@
-"""What a TPU's implementations of ReLU and pooling give is what the direct ones give."""
+"""A TPU's implementations of ReLU, norm and pooling equal the direct ones."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxviz.spec import Activation, BatchNorm, Conv, InputSpec, ModelSpec, Node,
 from tests.support.tiny import random_weights, tiny_bundle
 
 
-def test_values_and_gradients_are_those_of_the_direct_forms():
+def test_values_and_gradients_equal_the_direct_ones():
     bundle = tiny_bundle()
     shapes = bundle.spec.shapes((16, 16, 3), targets=["norm"])
     implementations = choose_implementations(bundle.spec, ["norm"], "tpu", shapes, "bfloat16")
@@ -36,7 +36,7 @@ def test_values_and_gradients_are_those_of_the_direct_forms():
 
 
 def padded_pooling(amount=1, kind="max"):
-    """A network that puts zeros around a map before it is pooled, as ResNet50 does."""
+    """A network that pads a map with zeros before pooling, as ResNet50 does."""
     conv = Conv(filters=3, window=(3, 3), strides=(1, 1), dilation=(1, 1), padding="same")
     pool = Pool(kind=kind, window=(3, 3), strides=(2, 2), padding="valid")
     ops = [("conv", conv), ("relu", Activation(function="relu"))]
@@ -63,7 +63,7 @@ def test_zeros_around_a_map_become_the_padding_of_the_pooling():
     }
     with jax.enable_x64(True):
         weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), random_weights(spec))
-        # biases that close the ReLU over whole windows
+        # Biases that close the ReLU over whole windows.
         images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 11, 12, 2)))
         weights["conv"]["bias"] = jnp.asarray([-4.0, -1.0, 0.0])
 
@@ -82,9 +82,9 @@ def test_zeros_around_a_map_become_the_padding_of_the_pooling():
 @pytest.mark.parametrize(
     ("spec", "targets"),
     [
-        (padded_pooling(amount=3), ["pool"]),  # whole windows of nothing but zeros
+        (padded_pooling(amount=3), ["pool"]),  # some windows hold zeros alone
         (padded_pooling(kind="average"), ["pool"]),
-        (padded_pooling(), ["zeros", "pool"]),  # who asks for the map with its zeros sees them
+        (padded_pooling(), ["zeros", "pool"]),  # the padded map itself is asked for
     ],
 )
 def test_zeros_that_count_stay(spec, targets):
