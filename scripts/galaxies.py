@@ -1,8 +1,8 @@
-"""Galaxies from equations: survey cut-outs of five morphological classes, with known labels.
+"""Synthetic galaxies: survey cut-outs of five morphological classes, with known labels.
 
 A galaxy is a sum of components, each a smooth profile with the colour of its stars, seen at
-an inclination; then the telescope: stars and neighbours in the field, point spread, photon and
-read noise, and the arcsinh stretch that survey images are shown with.
+an inclination. The telescope adds stars and neighbours in the field, a point spread, photon
+noise and read noise. An arcsinh stretch, as in survey images, makes the result visible.
 
 References:
     Sérsic, Atlas de galaxias australes, 1968 (profiles); Ringermacher & Mead, MNRAS 2009
@@ -18,7 +18,7 @@ import numpy as np
 CLASSES = ("elliptical", "lenticular", "spiral", "edge-on", "irregular")
 SIZE = 96
 
-# Relative flux in (red, green, blue) of old, middle-aged and young stars.
+# Relative flux in (red, green, blue): old, middle-aged and young stars, and ionised gas.
 _OLD = np.array([1.20, 0.92, 0.62])
 _MIXED = np.array([1.02, 0.96, 0.90])
 _YOUNG = np.array([0.72, 0.95, 1.30])
@@ -27,13 +27,19 @@ _NEBULA = np.array([1.35, 0.70, 0.95])
 
 @dataclass(frozen=True)
 class _Frame:
-    """Pixel coordinates as seen along the galaxy's own axes, in pixels."""
+    """Coordinates along the galaxy's own axes, in pixels.
+
+    Attributes:
+        x: Distance from the centre along the major axis.
+        y: Distance from the centre along the minor axis.
+    """
 
     x: np.ndarray
     y: np.ndarray
 
     @classmethod
     def at(cls, size: int, centre: tuple[float, float], angle: float) -> _Frame:
+        """The frame of a galaxy in a square image; the angle is in radians."""
         rows, columns = np.mgrid[:size, :size].astype(float)
         dx, dy = columns - centre[0], rows - centre[1]
         return cls(
@@ -41,22 +47,28 @@ class _Frame:
         )
 
     def radius(self, ratio: float) -> np.ndarray:
-        """Distance in the plane of a disc that is foreshortened to this axis ratio."""
+        """Distance from the centre in the plane of a disc of this apparent axis ratio."""
         return np.hypot(self.x, self.y / ratio)
 
     def azimuth(self, ratio: float) -> np.ndarray:
+        """Angle in the plane of a disc of this apparent axis ratio, in radians."""
         return np.arctan2(self.y / ratio, self.x)
 
 
 def sersic(radius: np.ndarray, effective: float, index: float) -> np.ndarray:
     """Sérsic's profile, 1 at the effective radius.
 
+    Args:
+        radius: Distances from the centre, in pixels.
+        effective: Radius that holds half of the light, in pixels.
+        index: Sérsic index; 1 is an exponential disc, 4 de Vaucouleurs' law.
+
     Example:
         >>> float(sersic(np.array(3.0), 3.0, 4.0))
         1.0
     """
     b = 2 * index - 1 / 3  # Ciotti & Bertin 1999, leading terms
-    # No telescope resolves the cusp: it is flattened within half a pixel.
+    # The cusp is flattened within half a pixel, because no telescope resolves it.
     return np.exp(-b * ((np.hypot(radius, 0.5) / np.hypot(effective, 0.5)) ** (1 / index) - 1))
 
 
@@ -65,8 +77,8 @@ def galaxy(kind: str, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
 
     Args:
         kind: One of `CLASSES`.
-        rng: Every property is drawn from it.
-        size: Side in pixels.
+        rng: Source of every random property.
+        size: Side of the image, in pixels.
 
     Returns:
         float32 [size, size, 3] in [0, 1], RGB.
@@ -79,16 +91,24 @@ def galaxy(kind: str, rng: np.random.Generator, size: int = SIZE) -> np.ndarray:
     frame = _Frame.at(size, centre, rng.uniform(0, np.pi))
     scale = size * rng.uniform(0.55, 1.25)
     scene = _KINDS[kind](frame, scale, rng)
-    # Dust and redshift redden a whole galaxy, so that colour alone does not give its class away.
+    # Dust and redshift redden a whole galaxy, so colour alone does not reveal its class.
     scene *= np.exp(rng.normal(0, 0.12) * np.array([1.0, 0.0, -1.0]))
     scene *= rng.uniform(0.7, 1.5) / np.quantile(scene.mean(axis=-1), 0.97)
     return _observe(scene + _field(size, rng), rng)
 
 
 def sample(count: int, seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """A balanced, shuffled set: images [count, size, size, 3] and labels [count].
+    """A balanced set of images.
 
-    Image i depends on the seed and i alone, so a longer sample begins with a shorter one.
+    Image i depends only on the seed and on i, so a longer sample begins with a shorter one.
+
+    Args:
+        count: Number of images.
+        seed: Seed of the set.
+        size: Side of the images, in pixels.
+
+    Returns:
+        Images float32 [count, size, size, 3] in [0, 1], and labels [count] into `CLASSES`.
     """
     labels = np.arange(count) % len(CLASSES)
     images = np.stack(
@@ -99,7 +119,7 @@ def sample(count: int, seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndar
 
 def _elliptical(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray:
     ratio = rng.uniform(0.4, 1.0)
-    # de Vaucouleurs-like: a bright core in a halo that fades for ever
+    # As in de Vaucouleurs' law, a bright core in a halo without an edge.
     profile = sersic(frame.radius(ratio), scale * rng.uniform(0.08, 0.17), rng.uniform(2.0, 6.0))
     return profile[..., None] * _tinted(_OLD, rng)
 
@@ -119,7 +139,7 @@ def _spiral(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray
     radius, azimuth = frame.radius(ratio), frame.azimuth(ratio)
     arms, pitch = rng.choice([2, 2, 2, 3, 4]), np.radians(rng.uniform(12, 28))
     turn = rng.choice([-1, 1])
-    # Arms wobble: a slow wave along the arm, and flocculence that differs arm by arm.
+    # A slow wave along each arm, because real arms are not exact spirals.
     wobble = 0.35 * np.sin(2.3 * np.log(radius + 1) + rng.uniform(0, 6.28))
     phase = azimuth + turn * np.log((radius + 1) / scale) / np.tan(pitch) + wobble
     ridge = np.exp(rng.uniform(1.0, 4.5) * (np.cos(arms * phase) - 1))
@@ -138,7 +158,7 @@ def _spiral(frame: _Frame, scale: float, rng: np.random.Generator) -> np.ndarray
     )
     if rng.random() < 0.35:
         scene += _bar(frame, ratio, scale * 0.12)[..., None] * _OLD
-    # Dust on the inner edge of the arms takes blue light first.
+    # Dust on the inner edge of the arms absorbs blue light most.
     dust = np.exp(4.0 * (np.cos(arms * (phase - 0.35 * turn)) - 1)) * begin
     return scene * np.exp(-dust[..., None] * np.array([0.25, 0.40, 0.55]))
 
@@ -185,6 +205,7 @@ _KINDS = {
 
 
 def _bar(frame: _Frame, ratio: float, length: float) -> np.ndarray:
+    """The profile of a bar, 1 at the centre."""
     box = (
         np.abs(frame.x / length) ** 2.5 + np.abs(frame.y / (ratio * 0.28 * length)) ** 2.5
     ) ** 0.8
@@ -192,6 +213,7 @@ def _bar(frame: _Frame, ratio: float, length: float) -> np.ndarray:
 
 
 def _add(*parts: tuple[np.ndarray, float, np.ndarray]) -> np.ndarray:
+    """The sum of components, each (profile, strength, colour)."""
     return sum(strength * profile[..., None] * colour for profile, strength, colour in parts)
 
 
@@ -200,13 +222,13 @@ def _tinted(colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _smooth_noise(size: int, width: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of unit variance, correlated over so many pixels."""
+    """Gaussian noise of unit variance, correlated over `width` pixels."""
     noise = _blur(rng.normal(size=(size, size, 1)), width)[..., 0]
     return (noise - noise.mean()) / noise.std()
 
 
 def _blur(image: np.ndarray, width: float) -> np.ndarray:
-    """Convolution with a Gaussian, by the Fourier transform; the border wraps around."""
+    """Convolution with a Gaussian through the Fourier transform, with periodic borders."""
     rows, columns = np.fft.fftfreq(image.shape[0]), np.fft.rfftfreq(image.shape[1])
     transfer = np.exp(-2 * (np.pi * width) ** 2 * (rows[:, None] ** 2 + columns**2))
     spectrum = np.fft.rfft2(image, axes=(0, 1)) * transfer[..., None]
@@ -214,7 +236,7 @@ def _blur(image: np.ndarray, width: float) -> np.ndarray:
 
 
 def _field(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Stars of the foreground and small galaxies of the background."""
+    """Foreground stars and small background galaxies."""
     scene = np.zeros((size, size, 3))
     for _ in range(rng.poisson(1.5)):
         row, column = rng.integers(0, size, 2)
@@ -228,7 +250,7 @@ def _field(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _observe(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The telescope and the stretch."""
+    """An image of a scene: point spread, noise and stretch."""
     seen = np.clip(_blur(scene, rng.uniform(0.7, 1.3)), 0, None)
     photons = rng.uniform(40, 400)
     sky = 0.05

@@ -1,8 +1,8 @@
-"""The images of the gallery, all free to publish: cut from public-domain photographs, or drawn.
+"""Make the input images of the gallery: crops of public-domain photographs, and drawings.
 
     .venv/bin/python scripts/gallery_images.py
 
-Writes docs/images/*.png. The photographs come with scikit-image.
+Writes docs/images/*.png. scikit-image contains the photographs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 
-#: Photograph, (top, left, side) of the square that is cut out, and side in pixels when saved.
+#: For each image: the photograph, (top, left, side) of the crop, and the saved side in pixels.
 CUTS = {
     "hubble_spiral": ("hubble_deep_field", (363, 86, 76), 96),
     "hubble_elliptical": ("hubble_deep_field", (426, 678, 96), 96),

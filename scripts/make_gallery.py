@@ -5,8 +5,8 @@
     .venv/bin/python scripts/gallery_images.py
     .venv/bin/python scripts/make_gallery.py [NAME…]
 
-With names (of pictures, without ending) only those are made again. Runs the commands as they
-stand on the page, from the root of the repository.
+A NAME is a picture's file name without its ending; without names, all pictures are made. The
+commands run exactly as the page shows them, from the root of the repository.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from PIL import Image
 
@@ -27,13 +28,32 @@ _CREDITS = """## Where the images are from
 
 The galaxies are synthesised by `scripts/galaxies.py`, and the clothes are drawn by
 `scripts/gallery_images.py`. The Hubble eXtreme Deep Field and the photograph of Eileen Collins are
-NASA's, in the public domain; the cat is by Stefan van der Walt, CC0. Photographs come with
-scikit-image. Fashion-MNIST (Zalando, MIT licence) trained a network; none of its images is shown.
+NASA's, in the public domain; the cat is by Stefan van der Walt, CC0. scikit-image contains the
+photographs. Fashion-MNIST (Zalando, MIT licence) trained a network; the gallery shows none of its
+images.
 """
 
 
-def make(picture: dict) -> None:
-    """Run a picture's command; keep the file, or a smaller form of the sheet it made."""
+class Picture(TypedDict):
+    """One picture in gallery.toml; `sheet` is the file that a smaller copy is made of."""
+
+    file: str
+    title: str
+    text: str
+    command: str
+    sheet: NotRequired[str]
+
+
+class Section(TypedDict):
+    """One section in gallery.toml."""
+
+    title: str
+    text: str
+    picture: list[Picture]
+
+
+def make(picture: Picture) -> None:
+    """Run a picture's command, and keep its file or a smaller copy of its sheet."""
     target = PICTURES / picture["file"]
     words = shlex.split(picture["command"].replace("OUT", str(target.relative_to(ROOT))))
     tool = Path(sys.executable).with_name("jaxviz")
@@ -49,15 +69,15 @@ def make(picture: dict) -> None:
         opaque.save(target, optimize=True)
 
 
-def page(sections: list[dict]) -> str:
+def page(sections: list[Section]) -> str:
     """The gallery as Markdown."""
     lines = [
         "# Gallery",
         "",
-        "Every picture with the command that makes it, from the root of the repository. Made by",
-        "`scripts/make_gallery.py`; `scripts/fetch_models` and `scripts/train_small_cnns.py` put",
-        "the networks into `models/`. The figures can be SVG and PDF too, by the ending of `-o`,",
-        "and `--theme dark` is for slides.",
+        "Each picture stands above the command that makes it, from the root of the repository.",
+        "`scripts/make_gallery.py` writes this page. `scripts/fetch_models` and",
+        "`scripts/train_small_cnns.py` put the networks into `models/`. The ending of `-o` chooses",
+        "PNG, SVG or PDF, and `--theme dark` suits slides.",
         "",
     ]
     for section in sections:

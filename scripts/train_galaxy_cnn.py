@@ -1,10 +1,10 @@
-"""Train the bundled galaxy classifier on synthesised galaxies, and record how good it is.
+"""Train the bundled galaxy classifier on synthetic galaxies, and record its accuracy.
 
     .venv/bin/python scripts/train_galaxy_cnn.py [--output FOLDER] [--images N] [--epochs N]
 
-Writes galaxy_cnn.keras, galaxy_cnn.json (accuracy on held-out galaxies, and everything needed
-to make them again) and a few held-out sample images. Needs the `keras` extra. Everything is
-drawn from fixed seeds: the same machine and versions give the same network.
+Writes galaxy_cnn.keras, galaxy_cnn.json (the accuracy on held-out galaxies, and the settings
+of the training) and a few held-out sample images. Needs the `keras` extra. Seeds are fixed, so
+equal machines and versions give equal networks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def build() -> keras.Model:
 
 
 def train(images: int, epochs: int) -> keras.Model:
-    """Fit on fresh galaxies, flipped and turned at random; keep the best epoch."""
+    """Train on new galaxies, mirrored and rotated at random; keep the best epoch."""
     keras.utils.set_random_seed(TRAINING)
     data, labels = galaxies.sample(images, TRAINING)
     validation = galaxies.sample(1000, VALIDATION)
@@ -63,13 +63,13 @@ def train(images: int, epochs: int) -> keras.Model:
         print(f"epoch {epoch + 1}: validation accuracy {accuracy:.3f}", flush=True)
         if accuracy >= best:
             best, weights = accuracy, model.get_weights()
-    trained = build()  # uncompiled, or the optimizer's state would be saved along
+    trained = build()  # uncompiled, so that no optimizer state is saved
     trained.set_weights(weights)
     return trained
 
 
 def _turned(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image mirrored and turned by a right angle at random: the sky has no up."""
+    """Images mirrored and rotated by right angles at random, because the sky has no up."""
     turned = np.empty_like(images)
     for image, into, turn, flip in zip(
         images,
@@ -82,8 +82,8 @@ def _turned(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return turned
 
 
-def evaluate(model: keras.Model) -> dict:
-    """Accuracy on galaxies that no choice was made on, and filters that never respond."""
+def evaluate(model: keras.Model) -> dict[str, object]:
+    """Accuracy on held-out galaxies, and the number of filters that never respond."""
     images, labels = galaxies.sample(HELD_OUT_IMAGES, HELD_OUT)
     predicted = model.predict(images, verbose=0).argmax(axis=-1)
     count = len(galaxies.CLASSES)
@@ -106,7 +106,7 @@ def evaluate(model: keras.Model) -> dict:
 
 
 def save_samples(folder: Path, each: int = 2) -> None:
-    """The first held-out images of every class, as PNG."""
+    """Write the first held-out images of every class as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = galaxies.sample(each * len(galaxies.CLASSES), HELD_OUT)
     for kind, name in enumerate(galaxies.CLASSES):

@@ -1,12 +1,12 @@
-"""Train the small networks of the gallery, and keep them as they were before training.
+"""Train the small networks of the gallery; save them before and after training.
 
     .venv/bin/python scripts/train_small_cnns.py [--output FOLDER] [--epochs N]
 
 Writes fashion_initial.keras, fashion.keras (a CNN of three convolution layers on
 Fashion-MNIST) and galaxy_initial.keras (the bundled galaxy classifier before training) into
-models/, and fashion.json with the accuracy on the 10,000 test images. Needs the `keras` extra
-and Fashion-MNIST, from Debian's package dataset-fashion-mnist. A few minutes on two cores;
-from fixed seeds, so the same machine and versions give the same network.
+models/, and fashion.json with the accuracy on the 10,000 test images. Needs the `keras` extra,
+and Fashion-MNIST from Debian's package dataset-fashion-mnist. Takes a few minutes on two cores.
+Seeds are fixed, so equal machines and versions give equal networks.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def fashion_network() -> keras.Model:
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """An array from a gzipped file in the format of MNIST: magic, sizes, bytes."""
+    """The array in a gzipped MNIST file: four magic bytes, the sizes, then the values."""
     content = gzip.decompress(file.read_bytes())
     axes = content[3]
     sizes = np.frombuffer(content, ">u4", axes, 4)
@@ -56,7 +56,7 @@ def read_idx(file: Path) -> np.ndarray:
 
 
 def fashion_mnist(part: str) -> tuple[np.ndarray, np.ndarray]:
-    """(images [image, 28, 28, 1] in [0, 1], labels) of `train` or `t10k`."""
+    """Images [image, 28, 28, 1] in [0, 1] and labels [image] of `train` or `t10k`."""
     images = read_idx(FASHION_MNIST / f"{part}-images-idx3-ubyte.gz")
     labels = read_idx(FASHION_MNIST / f"{part}-labels-idx1-ubyte.gz")
     return images[..., None].astype(np.float32) / 255, labels
@@ -76,7 +76,7 @@ def train_fashion(output: Path, epochs: int) -> None:
     )
     model.fit(images, labels, batch_size=64, epochs=epochs, verbose=2)
     accuracy = model.evaluate(*fashion_mnist("t10k"), verbose=0)[1]
-    trained = fashion_network()  # uncompiled, or the optimizer's state would be saved along
+    trained = fashion_network()  # uncompiled, so that no optimizer state is saved
     trained.set_weights(model.get_weights())
     trained.save(output / "fashion.keras")
     record = {
@@ -96,9 +96,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     arguments = parser.parse_args()
     if not FASHION_MNIST.is_dir():
-        raise SystemExit(f"no {FASHION_MNIST}: install the package dataset-fashion-mnist")
+        raise SystemExit(
+            f"there is no folder {FASHION_MNIST}\n"
+            "Install the data set: apt-get install dataset-fashion-mnist"
+        )
     arguments.output.mkdir(parents=True, exist_ok=True)
-    # The galaxy network draws its first weights from the seed alone, as its training does.
+    # This seed gives the first weights of the galaxy network's training.
     keras.utils.set_random_seed(train_galaxy_cnn.TRAINING)
     train_galaxy_cnn.build().save(arguments.output / "galaxy_initial.keras")
     train_fashion(arguments.output, arguments.epochs)
