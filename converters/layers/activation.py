@@ -96,7 +96,7 @@ def operation(call: LayerCall, config: Json, value: Value) -> Activation:
         arguments = {"max_value": 6.0}
     if function in ("softmax", "log_softmax", "sparsemax", "glu"):
         arguments = {"axis": float(value.axis(-1))}
-    return Activation(function=function, arguments=arguments)  # type: ignore[arg-type]
+    return Activation(function=function, arguments=arguments)
 
 
 @converts("Activation")
@@ -118,7 +118,7 @@ def _with_argument(call: LayerCall, config: dict[str, Json], value: Value) -> Ac
     numbers = {layer.argument: _number(call, config, layer.options, layer.default)}
     if layer.function == "threshold":
         numbers["default_value"] = 0.0
-    return Activation(function=layer.function, arguments=numbers)  # type: ignore[arg-type]
+    return Activation(function=layer.function, arguments=numbers)
 
 
 def _relu(call: LayerCall, config: dict[str, Json], value: Value) -> Activation:

@@ -48,7 +48,7 @@ def einsum_dense(call: LayerCall) -> Value:
     bias = bias_shape(call, call.option("bias_axes", None), result, sizes)
     op = EinsumDense(
         equation=equation, kernel=tuple(sizes.get(label) for label in kernel), bias=bias
-    )  # type: ignore[arg-type]
+    )
     weights = {"kernel": call.weight("kernel")}
     if bias is not None:
         weights["bias"] = call.weight("bias")
@@ -155,7 +155,7 @@ def additive_attention(call: LayerCall) -> Value:
     terms = call.emit(Activation(function="tanh"), terms, stage="tanh")
     if call.option("use_scale", True):
         weights = {"scale": call.weight("scale")}
-        factors = Scale(shape=(terms.shape[-1],))  # type: ignore[arg-type]
+        factors = Scale(shape=(terms.shape[-1],))
         terms = call.emit(factors, terms, stage="terms", weights=weights)
     scores = call.emit(Reduce(kind="sum", axes=(-1,)), terms, stage="scores")
     shares = call.emit(_SOFTMAX, scores, stage="weights")
@@ -176,7 +176,7 @@ def dot_product_attention(call: LayerCall) -> Value:
         call.refuse(
             f"needs equal numbers of heads, found {key.keras_shape} and {query.keras_shape}"
         )
-    op = Affine(scale=(1 / math.sqrt(size) if factor is None else factor,), offset=(0.0,))  # type: ignore[arg-type]
+    op = Affine(scale=(1 / math.sqrt(size) if factor is None else factor,), offset=(0.0,))
     query = call.emit(op, query, stage="scaled")
     return call.emit(Einsum(equation="bhqk,bkhd->bqhd"), _shares(call, query, key), value)
 
@@ -225,14 +225,14 @@ def multi_head_attention(call: LayerCall) -> Value:
     last = EinsumDense(
         equation="bqhd,hdc->bqc", kernel=(heads, value_size, channels),
         bias=(channels,) if bias else None,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     weights = _projection_weights(call, "output", bias)
     source = call.inputs[0] if call.inputs else query
     if between == 1:
         return call.emit(last, seen, weights=weights, axes=in_order(2))
     flat = call.emit(last, seen, weights=weights, stage="flat", axes=in_order(2))
     shape = (*source.keras_shape[:-1], channels)
-    return call.emit(Reshape(shape=shape), flat, axes=in_order(between + 1))  # type: ignore[arg-type]
+    return call.emit(Reshape(shape=shape), flat, axes=in_order(between + 1))
 
 
 def _sequence(call: LayerCall, value: Value, stage: str) -> Value:
@@ -242,7 +242,7 @@ def _sequence(call: LayerCall, value: Value, stage: str) -> Value:
         return value
     return call.emit(
         Reshape(shape=(-1, value.shape[-1])), value, stage=f"{stage}/sequence", axes=in_order(2)
-    )  # type: ignore[arg-type]
+    )
 
 
 def _projection(call: LayerCall, part: str, value: Value, heads: int, size: int) -> Value:
@@ -250,7 +250,7 @@ def _projection(call: LayerCall, part: str, value: Value, heads: int, size: int)
     op = EinsumDense(
         equation="btc,chd->bthd", kernel=(value.shape[-1], heads, size),
         bias=(heads, size) if bias else None,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     weights = _projection_weights(call, part, bias)
     return call.emit(op, value, stage=part, weights=weights, axes=in_order(3))
 

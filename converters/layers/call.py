@@ -120,7 +120,7 @@ class LayerCall(Options):
             Node(
                 name=name, op=op, inputs=tuple(value.name for value in inputs),
                 layer=self.key, stage=stage, weights=dict(weights or {}),
-            )  # type: ignore[arg-type]
+            )
         )  # fmt: skip
         if axes is None:
             rank = len(inputs[0].axes) if known is None else len(known)

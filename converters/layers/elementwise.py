@@ -17,7 +17,7 @@ _KINDS = {
 def merge(call: LayerCall) -> Value:
     """Elementwise combination of two or more tensors."""
     values = aligned(call)
-    return call.emit(Merge(kind=_KINDS[call.layer.class_name]), *values)  # type: ignore[arg-type]
+    return call.emit(Merge(kind=_KINDS[call.layer.class_name]), *values)
 
 
 def aligned(call: LayerCall) -> list[Value]:

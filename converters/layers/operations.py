@@ -76,7 +76,7 @@ def combine(call: LayerCall, kind: str, first: Argument, second: Argument) -> Va
         values = [first, second]
         if first.axes != second.axes:
             values = [call.as_in_keras(value) for value in values]
-        return call.emit(Merge(kind=kind), *values)  # type: ignore[arg-type]
+        return call.emit(Merge(kind=kind), *values)
     swapped = not isinstance(first, Value)
     value, number = (second, first) if swapped else (first, second)
     if not isinstance(value, Value):
@@ -86,7 +86,7 @@ def combine(call: LayerCall, kind: str, first: Argument, second: Argument) -> Va
         if len(numbers) > 1:
             call.refuse(f"takes the {kind} with {len(numbers)} numbers, expected one")
         bound = "minimum" if kind == "maximum" else "maximum"
-        return call.emit(Math(function="clip", arguments={bound: float(numbers[0])}), value)  # type: ignore[dict-item]
+        return call.emit(Math(function="clip", arguments={bound: float(numbers[0])}), value)
     if kind == "divide" and swapped:
         value = call.emit(Math(function="reciprocal"), value, stage="reciprocal")
         kind = "multiply"
@@ -130,7 +130,7 @@ def _constant(call: LayerCall, value: Value, number: Argument) -> tuple[Value, n
 @converts(*(f"ops.{name}" for name in _MATH))
 def function(call: LayerCall) -> Value:
     """A function of each value."""
-    return call.emit(Math(function=_MATH[call.layer.class_name]), call.input)  # type: ignore[arg-type]
+    return call.emit(Math(function=_MATH[call.layer.class_name]), call.input)
 
 
 @converts("ops.Log2", "ops.Log10", "ops.Exp2")
@@ -180,7 +180,7 @@ def clip(call: LayerCall) -> Value:
         "minimum": call.argument(1, "x_min", None), "maximum": call.argument(2, "x_max", None),
     }  # fmt: skip
     arguments = {name: bound for name, bound in bounds.items() if bound is not None}
-    op = Math(function="clip", arguments=arguments)  # type: ignore[arg-type]
+    op = Math(function="clip", arguments=arguments)
     return call.emit(op, call.inputs[0])
 
 
@@ -204,7 +204,7 @@ def activation_with_argument(call: LayerCall) -> Value:
     """An activation function with one argument."""
     function, option, default = _WITH_ARGUMENT[call.layer.class_name]
     arguments = {option: float(call.argument(1, option, default))}
-    return call.emit(Activation(function=function, arguments=arguments), call.inputs[0])  # type: ignore[arg-type]
+    return call.emit(Activation(function=function, arguments=arguments), call.inputs[0])
 
 
 @converts("ops.Threshold")
@@ -226,7 +226,7 @@ def activation_along_axis(call: LayerCall) -> Value:
     value = call.inputs[0]
     function = _ALONG_AXIS[call.layer.class_name]
     axis = float(value.axis(call.argument(1, "axis", -1)))
-    return call.emit(Activation(function=function, arguments={"axis": axis}), value)  # type: ignore[arg-type]
+    return call.emit(Activation(function=function, arguments={"axis": axis}), value)
 
 
 @converts("ops.Normalize")
@@ -280,7 +280,7 @@ def reduce(
         call.refuse(f"axis={axis!r} includes the batch")
     if not keepdims:
         value = call.as_in_keras(value)
-    op = Reduce(kind=kind, axes=tuple(value.axis(a) for a in listed), keepdims=bool(keepdims))  # type: ignore[arg-type]
+    op = Reduce(kind=kind, axes=tuple(value.axis(a) for a in listed), keepdims=bool(keepdims))
     return call.emit(op, value, stage=stage)
 
 

@@ -52,7 +52,7 @@ def repeat(call: LayerCall) -> Value:
     several = call.emit(Concatenate(axis=place), *[apart] * count, stage="several")
     shape = list(value.shape)
     shape[place] = size * count
-    return call.emit(Reshape(shape=tuple(shape)), several, axes=in_order(rank))  # type: ignore[arg-type]
+    return call.emit(Reshape(shape=tuple(shape)), several, axes=in_order(rank))
 
 
 def _small(count: object) -> TypeGuard[int]:

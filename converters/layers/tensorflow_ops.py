@@ -132,7 +132,7 @@ def _activation(call: LayerCall) -> Value:
 
 
 def _math(call: LayerCall) -> Value:
-    return call.emit(Math(function=_MATH[_function(call)]), call.inputs[0])  # type: ignore[arg-type]
+    return call.emit(Math(function=_MATH[_function(call)]), call.inputs[0])
 
 
 def _reduction(call: LayerCall) -> Value:

@@ -96,7 +96,7 @@ def over_time(op: Op, steps: int | None, shapes: Sequence[Shape], result: Shape)
     if isinstance(op, PRelu):
         return PRelu(shared_axes=(0, *(axis + 1 for axis in op.shared_axes)))
     if isinstance(op, Flatten | Reshape):
-        return Reshape(shape=(steps if steps is not None else -1, *result))  # type: ignore[arg-type]
+        return Reshape(shape=(steps if steps is not None else -1, *result))
     if isinstance(op, GlobalPool):
         spatial = tuple(range(-len(shapes[0]), -1))
         return Reduce(
@@ -108,7 +108,7 @@ def over_time(op: Op, steps: int | None, shapes: Sequence[Shape], result: Shape)
         )
     if isinstance(op, Einsum):
         return Einsum(equation=_with_steps(op.equation, (0, 1, 2)))
-    raise Unsupported(f"cannot compute {op.op!r} at every step")  # type: ignore[attr-defined]
+    raise Unsupported(f"cannot compute {op.op!r} at every step")
 
 
 def widened(op: Op, role: str) -> Transform | None:
