@@ -92,7 +92,10 @@ def _read(path: Path, weights: Path | None) -> OpenedModel:
             hint="If you trust the file, add --trust (needs TensorFlow).",
         )
     elif path.is_dir():
-        raise ModelFileError(f"{str(path)!r} is a folder, not a model file")
+        raise ModelFileError(
+            f"{str(path)!r} is a folder without a model: "
+            "expected a model.json or a saved_model.pb in it"
+        )
     else:
         found = "an empty file" if path.stat().st_size == 0 else "another format"
         raise ModelFileError(
@@ -146,7 +149,10 @@ def read_weights(path: Path) -> Store:
         return legacy_store(file)
     if any(name in file.groups for name in CONTAINERS):
         return Keras3Store(file)
-    raise ModelFileError(f"{path.name!r} holds no weights of a Keras model")
+    raise ModelFileError(
+        f"{path.name!r} holds no weights of a Keras model: "
+        f"expected 'layer_names', or a group called {' or '.join(CONTAINERS)}"
+    )
 
 
 def _read_hdf5_model(path: Path) -> OpenedModel:

@@ -36,7 +36,9 @@ def read_live(model: KerasModel) -> OpenedModel:
         ModelFileError: If the model is of another kind, or not built.
     """
     if not all(hasattr(model, name) for name in ("to_json", "layers", "get_config")):
-        raise ModelFileError(f"expected a Keras model, found {type(model).__name__!r}")
+        raise ModelFileError(
+            f"cannot convert a {type(model).__name__}: expected a live Keras model"
+        )
     try:
         document = json.loads(model.to_json())
     except (NotImplementedError, TypeError, ValueError) as error:

@@ -110,7 +110,10 @@ class LayerCall(Options):
             known = op.output_shape(*shapes)
             op.weight_shapes(*shapes)  # raises if no weights can have these shapes
             if any(n is not None and n > LARGEST_AXIS for n in known):
-                self.refuse(f"makes an axis of {max(n or 0 for n in known)} positions")
+                self.refuse(
+                    f"makes an axis of {max(n or 0 for n in known)} positions, "
+                    f"expected at most {LARGEST_AXIS}"
+                )
         name = f"{self.base}/{stage}" if stage else self.base
         while name in self.taken:
             stage += "~"

@@ -334,7 +334,7 @@ def padded(call: LayerCall, width: Json) -> Value:
         call.refuse(f"pads by {width!r}, expected a pair for each axis and none for the batch")
     mine = [pairs[1 + value.axes.index(axis)] for axis in range(len(value.shape))]
     if mine[-1] != (0, 0):
-        call.refuse("pads the channels")
+        call.refuse("pads the channels, which a spec cannot express")
     return call.emit(Pad(amounts=tuple(mine[:-1])), value)
 
 

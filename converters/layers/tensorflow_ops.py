@@ -196,7 +196,7 @@ def _pad(call: LayerCall) -> Value:
     call.ignore("name")
     mode, filler = call.argument(2, "mode", "CONSTANT"), call.argument(3, "constant_values", 0)
     if mode != "CONSTANT" or filler not in (0, 0.0):
-        call.refuse(f"pads with mode={mode!r}, constant_values={filler!r}")
+        call.refuse(f"pads with mode={mode!r}, constant_values={filler!r}; expected zeros")
     return padded(call, call.argument(1, "paddings"))
 
 
@@ -223,7 +223,7 @@ def _resize(call: LayerCall) -> Value:
 def _matmul(call: LayerCall) -> Value:
     first, second = call.argument(0, "a"), call.argument(1, "b")
     if not isinstance(first, Value) or not isinstance(second, Value):
-        call.refuse("multiplies by a constant")
+        call.refuse("multiplies by a constant, expected two tensors")
     first, second = call.as_in_keras(first), call.as_in_keras(second)
     if len(first.shape) != len(second.shape) or len(first.shape) < 2:
         call.refuse(
