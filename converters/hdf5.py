@@ -112,7 +112,10 @@ def read_hdf5(path: Path, shown: str) -> Hdf5:
     if status != 0 or not index_file.is_file():
         hangs = status in (None, -24, -9)  # no end, SIGXCPU, SIGKILL
         how = "hangs" if hangs else "crashes"
-        raise ModelFileError(f"{shown!r} is damaged: the HDF5 library {how} on it")
+        raise ModelFileError(
+            f"{shown!r} is damaged: the HDF5 library {how} on it",
+            hint="Download or save the file again.",
+        )
     what = f"the index of {shown!r}"
     index = need(parse_json(index_file.read_bytes(), what), dict, what)
     if "error" in index:

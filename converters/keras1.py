@@ -87,7 +87,7 @@ def _translated_entry(entry: dict[str, Json], ordering: str) -> dict[str, Json]:
 
 
 def _layer(class_name: str, config: dict[str, Json], ordering: str) -> tuple[str, dict[str, Json]]:
-    """The class name and the options of one layer in Keras 2."""
+    """Translate one Keras 1 layer to its Keras 2 class name and options."""
     if class_name == "Merge":
         return _merge(config)
     options = {

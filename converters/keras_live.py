@@ -71,7 +71,10 @@ def read_saved_model(path: Path) -> OpenedModel:
         model = tf_keras.models.load_model(path, compile=False)
     except Exception as error:  # TensorFlow raises exceptions of many types
         first = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelFileError(f"TensorFlow cannot load {path.name!r}: {first}") from error
+        raise ModelFileError(
+            f"TensorFlow cannot load {path.name!r}: {first}",
+            hint="Save the model as .keras, which jaxviz reads without TensorFlow.",
+        ) from error
     opened = read_live(model)
     return opened._replace(source=opened.source.model_copy(update={"file": path.name}))
 

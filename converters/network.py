@@ -79,7 +79,7 @@ class Layer:
 
     @property
     def trainable(self) -> bool:
-        """Whether the layer is trained; Keras stores arrays of trained layers first."""
+        """Whether Keras trains the layer; its files list arrays of trainable layers first."""
         return self.config.get("trainable", True) is not False
 
 

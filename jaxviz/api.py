@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxviz.bundle import Bundle
 from jaxviz.bundle.load import load_bundle
-from jaxviz.engine.execution import AskedDtype
+from jaxviz.engine.choose import AskedDtype
 from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.model import Model
 from jaxviz.objectives import Objective

@@ -64,7 +64,7 @@ def kinds_of(
             if value.__module__ != module.__name__ or not isinstance(kind, str):
                 continue
             if kind in found:
-                raise ValueError(f"{found[kind]} and {value} have one kind, {kind!r}")
+                raise ValueError(f"two classes have the kind {kind!r}: {found[kind]} and {value}")
             found[kind] = value
     if missing := set(listed) - set(found):
         raise ValueError(f"no class has the kinds {sorted(missing)}")

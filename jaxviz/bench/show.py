@@ -116,8 +116,8 @@ def compare(a: BenchResult, b: BenchResult) -> Comparison:
     ]
     if not pairs:
         raise ConfigError(
-            "cannot compare these results, because no layer, size, chunk and dtype has a rate "
-            "in both",
+            "cannot compare these results: they share no measured combination of layer, size, "
+            "chunk and dtype",
             hint="Run both with the same --layers, --size, --chunks and --dtypes.",
         )
     shared = {pair.a.key for pair in pairs}

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxviz.engine.execution import implementations
+from jaxviz.engine.choose import implementations
 from jaxviz.engine.metrics import reference_images
-from jaxviz.engine.programs import ProgramCache
+from jaxviz.engine.program_cache import ProgramCache
 from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.model.graph import Params

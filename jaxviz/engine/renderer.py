@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from jaxviz.engine.execution import AskedDtype, choose, with_effort
+from jaxviz.engine.choose import AskedDtype, choose, with_effort
 from jaxviz.engine.memory import with_fewer_units
 from jaxviz.engine.precision import check_precision
 from jaxviz.engine.program import Program
-from jaxviz.engine.programs import ProgramCache
+from jaxviz.engine.program_cache import ProgramCache
 from jaxviz.engine.rescue import Attempt, attempts, retry, unreachable
 from jaxviz.engine.setup import HasWeights, LayerSetup, layer_setup
 from jaxviz.engine.slots import Finished, Slots, run_in_lanes

@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from jaxviz._util.cache import cache_folder
 from jaxviz.engine import chunk_search
 from jaxviz.engine.chunk_search import search
-from jaxviz.engine.programs import ProgramCache
+from jaxviz.engine.program_cache import ProgramCache
 from jaxviz.engine.slots import Slots
 from jaxviz.runtime.execution import Execution
 from jaxviz.runtime.workers import side_by_side

@@ -209,7 +209,7 @@ def compiled_step(renderer: LayerRenderer) -> StepCost:
             f"not even one unit of layer {renderer.setup.layer!r} fits into the memory of "
             f"{target.name!r}",
             details=[f"needed {needed / 2**30:.2f} GiB, found {target.memory / 2**30:.2f} GiB"],
-            hint="Smaller pictures need less memory; try --size 64.",
+            hint=f"Smaller pictures need less memory: --size {max(renderer.setup.shape[:2]) // 2}.",
         )
     share, pictures = moving_share(renderer.setup.preset), each * renderer.setup.preset.replicates
     flops, moved = 0.0, 0.0

@@ -27,7 +27,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 
-from jaxviz.engine.execution import AskedDtype
+from jaxviz.engine.choose import AskedDtype
 from jaxviz.errors import ConfigError, RecipeError, nearest
 from jaxviz.imaging.ranges import chosen_range
 from jaxviz.objectives.text import parse_objective

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from jaxviz._util.version import __version__
 from jaxviz.atlas import AtlasWriter, LayerPlan
-from jaxviz.engine.execution import continued, notes
+from jaxviz.engine.choose import continued, notes
 from jaxviz.engine.precompile import Precompiler, Upcoming, spare_threads
 from jaxviz.engine.renderer import LayerRenderer, RenderResult
 from jaxviz.imaging.ranges import known_range

@@ -260,7 +260,7 @@ class Scaled(Objective):
         return self.term.parts()
 
     def fixed_units(self) -> int | None:
-        """The term's number."""
+        """Number of units that the term fixes; None where every channel is one unit."""
         return self.term.fixed_units()
 
     def check(self, layer: str, shapes: Mapping[str, Shape]) -> None:

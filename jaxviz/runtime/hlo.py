@@ -264,7 +264,7 @@ def library_calls(program: str) -> Counter[str]:
 
 
 def kernels(program: str) -> int:
-    """Number of instructions that are neither copies nor library calls."""
+    """Number of instructions that XLA compiles itself: neither copies nor library calls."""
     return sum(one.operation not in ("custom-call", "copy") for one in instructions(program))
 
 

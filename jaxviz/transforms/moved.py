@@ -110,7 +110,7 @@ class Jitter(Moving):
     @model_validator(mode="after")
     def _wrapping(self) -> Jitter:
         if (self.fade or self.roam) and not self.wrap:
-            raise ValueError("only a wrapping jitter can roam or fade")
+            raise ValueError("`roam` and `fade` need `wrap`: true")
         return self
 
     def size(self, height: int, width: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ class _Part(BaseModel):
 
 
 class StatusPart(_Part):
-    """A status, and whether pictures with that status are marked."""
+    """One status as the page shows it: code, label, colour, and whether pictures are marked."""
 
     code: int
     label: str

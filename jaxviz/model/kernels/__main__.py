@@ -18,13 +18,14 @@ def preference_table() -> str:
         >>> "patches" in preference_table()
         True
     """
-    rows = [("operation", "implementation", "on", "file", "when")]
+    rows = [("operation", "rank", "implementation", "on", "file", "when")]
     choices: list[Preference | NeighbourPreference] = [*preferences(), *neighbour_preferences()]
     for choice in choices:
         when = (choice.suits.__doc__ or "").partition("\n")[0]
         rows.append(
             (
                 choice.op.__name__,
+                str(choice.rank) if isinstance(choice, Preference) else "",
                 choice.implementation,
                 ", ".join(sorted(choice.platforms)),
                 choice.suits.__module__.removeprefix("jaxviz.model."),

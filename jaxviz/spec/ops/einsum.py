@@ -81,5 +81,7 @@ def einsum_shape(equation: str, *shapes: Shape) -> Shape:
                 raise SpecError(f"axis {label!r} of {equation!r} has sizes {before} and {size}")
             sizes[label] = before if size is None else size
     if any(label not in sizes for label in result) or len(set(result)) < len(result):
-        raise SpecError(f"the result of {equation!r} needs different axes that its terms have")
+        raise SpecError(
+            f"the result of {equation!r} repeats an axis, or names one that no term has"
+        )
     return tuple(sizes[label] for label in result)

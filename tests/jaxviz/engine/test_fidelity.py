@@ -7,7 +7,7 @@ import pytest
 
 import jaxviz
 from jaxviz.engine.precision import compare
-from jaxviz.engine.programs import narrowed
+from jaxviz.engine.program_cache import narrowed
 from jaxviz.imaging.ranges import ValueRange
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import Network

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import jaxviz
-from jaxviz.engine.execution import preferred_dtype
+from jaxviz.engine.choose import preferred_dtype
 from jaxviz.engine.precision import fidelity
-from jaxviz.engine.programs import narrowed
+from jaxviz.engine.program_cache import narrowed
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.model.dispatch import prepare_weights
 from jaxviz.objectives import Activations, Network

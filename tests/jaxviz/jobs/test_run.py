@@ -12,7 +12,7 @@ import pytest
 
 import jaxviz
 from jaxviz.bundle import store as bundles
-from jaxviz.engine.programs import ProgramCache
+from jaxviz.engine.program_cache import ProgramCache
 from jaxviz.errors import AtlasLockedError, AtlasMismatchError, ImageSizeError, LayerError
 from jaxviz.jobs import prepare, run
 from jaxviz.jobs.recipe import AtlasRecipe

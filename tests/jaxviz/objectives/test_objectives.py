@@ -67,7 +67,7 @@ def test_every_objective_has_an_example():
     assert {o.kind for o in EXAMPLES} | {"scaled", "diversity"} == set(OBJECTIVES)
 
 
-@pytest.mark.parametrize("objective", EXAMPLES, ids=str)
+@pytest.mark.parametrize("objective", EXAMPLES, ids=lambda one: one.kind)
 def test_contract(bundle, picture, objective):
     both = jax.jit(jax.value_and_grad(lambda x, k: evaluate(bundle, objective, x, k), argnums=0))
     value, gradient = both(picture, 3)

@@ -12,7 +12,7 @@ import pytest
 
 from jaxviz.atlas import open_atlas
 from jaxviz.bundle import save
-from jaxviz.engine.execution import notes
+from jaxviz.engine.choose import notes
 from jaxviz.engine.memory import with_fewer_units
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.engine.slots import Slots
@@ -150,7 +150,7 @@ def three_at_most(monkeypatch):
         return real(self, *arguments, **told)
 
     monkeypatch.setattr(Slots, "run", run)
-    monkeypatch.setattr("jaxviz.engine.execution.lane_count", lambda platform: 1)
+    monkeypatch.setattr("jaxviz.engine.choose.lane_count", lambda platform: 1)
     return tried
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxviz.engine.execution import continued, notes
+from jaxviz.engine.choose import continued, notes
 from jaxviz.engine.renderer import LayerRenderer
 from jaxviz.presets import get_preset
 from jaxviz.runtime import xla_options as compiler

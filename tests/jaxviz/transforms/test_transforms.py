@@ -224,7 +224,7 @@ def test_faded_amounts_die_away_and_stay_away():
         assert away[0] > 0
         assert away[1] > 0
         np.testing.assert_allclose(away[2:], 0, atol=1e-6)
-    with pytest.raises(ValueError, match="only a wrapping jitter"):
+    with pytest.raises(ValueError, match="need `wrap`"):
         Jitter(amount=3, fade=0.5)
 
 
