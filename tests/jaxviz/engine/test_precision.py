@@ -38,7 +38,7 @@ def slopes(bundle, layer, dtype, images):
     return tuple(np.asarray(x) for x in both)
 
 
-@pytest.mark.parametrize("layer", ["conv1", "conv2", "conv3"])
+@pytest.mark.parametrize("layer", ["conv1", "conv2", pytest.param("conv3", marks=pytest.mark.slow)])
 def test_a_network_in_bfloat16_gives_nearly_the_gradient_of_float32(galaxy, layer):
     images = jax.random.uniform(jax.random.key(0), (6, SIDE, SIDE, 3))
     found = fidelity(*(slopes(galaxy, layer, dtype, images) for dtype in ("float32", "bfloat16")))

@@ -163,7 +163,7 @@ def test_where_memory_runs_out_half_as_many_units_go_on(three_at_most):
     assert three_at_most == [6, 3, 3]
     assert made.execution.chunk == 3
     assert made.execution.did_not_fit == (6,)
-    assert "continues with 3" in notes("conv1", renderer.execution, made.execution)[0]
+    assert "continuing with 3" in notes("conv1", renderer.execution, made.execution)[0]
     assert after.programs is renderer.programs
     assert renderer.programs.traces == {"start": 1, "step": 1, "evaluate": 1}
     enough = LayerRenderer.for_layer(tiny_bundle(), "conv1", preset, size=16, chunk=3)
