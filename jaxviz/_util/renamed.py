@@ -27,10 +27,37 @@ RENAMED = {
     "jaxviz.summary": "jaxviz.bundle.listing",
     "jaxviz.targets": "jaxviz.runtime.devices",
 }
+#: Names that went elsewhere than their module, or are called otherwise.
+MOVED = {
+    "jaxviz.batch.Render": "jaxviz.engine.renderer.RenderResult",
+    "jaxviz.batch.render": "jaxviz.api.render",
+    "jaxviz.loading.load": "jaxviz.api.load",
+    "jaxviz.names.printable": "jaxviz._util.text.printable",
+    "jaxviz.ranges.Units": "jaxviz.imaging.ranges.ValueRange",
+    "jaxviz.recipe.match_channels": "jaxviz.spec.select.match_channels",
+    "jaxviz.recipe.match_layers": "jaxviz.spec.select.match_layers",
+    "jaxviz.run.AtlasReport": "jaxviz.jobs.report.AtlasReport",
+    "jaxviz.run.Job": "jaxviz.jobs.prepare.Job",
+    "jaxviz.run.LayerReport": "jaxviz.jobs.report.LayerReport",
+    "jaxviz.run.Reporter": "jaxviz.jobs.report.Reporter",
+    "jaxviz.run.prepare": "jaxviz.jobs.prepare.prepare",
+    "jaxviz.run.use_compile_cache": "jaxviz.runtime.compile_cache.use_compile_cache",
+}
+
+
+class _OldModule(ModuleType):
+    """Stands under an old name, and takes every attribute from its new place."""
+
+    def __getattr__(self, name: str) -> object:
+        here = RENAMED[self.__name__]
+        module, _, attribute = MOVED.get(f"{self.__name__}.{name}", f"{here}.{name}").rpartition(
+            "."
+        )
+        return getattr(importlib.import_module(module), attribute)
 
 
 class _OldNames:
-    """Finds an old module name by importing the new one in its place."""
+    """Finds a module that was renamed, under its old name."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -42,14 +69,10 @@ class _OldNames:
         return importlib.util.spec_from_loader(name, self)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(RENAMED[spec.name])
-        spec.loader_state = module.__spec__
-        return module
+        return _OldModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its own spec back; it was executed under its new name."""
-        if module.__spec__ is not None and isinstance(module.__spec__.loader_state, ModuleSpec):
-            module.__spec__ = module.__spec__.loader_state
+        """Nothing: attributes are looked up when they are asked for."""
 
 
 def find_old_names() -> None:

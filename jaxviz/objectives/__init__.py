@@ -1,5 +1,8 @@
 """Objectives: activations → one number, always maximised; objectives compose."""
 
+import warnings
+from typing import TYPE_CHECKING, Any
+
 from jaxviz.objectives.activations import Activations, Network
 from jaxviz.objectives.base import Objective, Product, Scaled, Sum
 from jaxviz.objectives.diversity import Diversity
@@ -33,3 +36,12 @@ __all__ = [
     "TotalVariation",
     "trimmed_mean",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name != "Seen":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        message = "Seen is now Activations; the old name goes away in jaxviz 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return Activations

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import jaxviz
-from jaxviz._util.renamed import RENAMED
+from jaxviz._util.renamed import MOVED, RENAMED
 
 PUBLIC = {
     "PRESETS", "AtlasRecipe", "JaxvizError", "Model", "Preset", "RenderResult", "__version__",
@@ -40,17 +40,47 @@ def test_the_old_name_of_a_result_warns():
     assert old is jaxviz.RenderResult
 
 
+def test_the_old_name_of_activations_warns():
+    with pytest.warns(DeprecationWarning, match="Activations"):
+        old = jaxviz.objectives.Seen
+    assert old is jaxviz.objectives.Activations
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """No old name was imported before."""
+    for old in RENAMED:
+        monkeypatch.delitem(sys.modules, old, raising=False)
+
+
+@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("old", RENAMED)
-def test_the_old_name_of_a_module_warns_and_is_the_same_module(old, monkeypatch):
-    monkeypatch.delitem(sys.modules, old, raising=False)
+def test_the_old_name_of_a_module_warns_and_has_what_the_new_one_has(old):
     with pytest.warns(DeprecationWarning, match=RENAMED[old]):
         found = importlib.import_module(old)
-    assert found is importlib.import_module(RENAMED[old])
-    assert found.__name__ == found.__spec__.name == RENAMED[old]
+    new = importlib.import_module(RENAMED[old])
+    public = [name for name in vars(new) if not name.startswith("_")]
+    assert public
+    for name in public:
+        if f"{old}.{name}" not in MOVED:
+            assert getattr(found, name) is getattr(new, name)
+    assert new.__spec__.name == RENAMED[old]
+    with pytest.raises(AttributeError):
+        _ = found.never_there
 
 
-def test_what_0_1_documented_is_still_there(monkeypatch):
-    monkeypatch.delitem(sys.modules, "jaxviz.recipe", raising=False)
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.filterwarnings("ignore:jaxviz:DeprecationWarning")
+@pytest.mark.parametrize("old", MOVED)
+def test_names_that_went_elsewhere_are_found(old):
+    module, _, name = old.rpartition(".")
+    place, _, called = MOVED[old].rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert found is getattr(importlib.import_module(place), called)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_what_0_1_documented_is_still_there():
     with pytest.warns(DeprecationWarning, match="jaxviz"):
         from jaxviz.recipe import AtlasRecipe, read_recipes
     assert AtlasRecipe is jaxviz.AtlasRecipe
