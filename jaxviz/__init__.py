@@ -7,10 +7,9 @@ and an atlas on disk is opened with `open_atlas`. The command line does the rest
 from __future__ import annotations
 
 import importlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from jaxviz._util.renamed import find_old_names
+from jaxviz._util.renamed import find_old_names, old_names
 from jaxviz._util.version import __version__
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ _HOMES = {
     "render": "jaxviz.api",
 }
 #: Removed in 0.3.
-_RENAMED = {"Render": "RenderResult"}
+_old_names = old_names(__name__, {"Render": "RenderResult"})
 _MODULES = ("errors", "figures", "objectives", "parameterizations", "presets", "transforms")
 
 __all__ = [
@@ -74,12 +73,8 @@ find_old_names()
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"jaxviz.{name}")
-    if name in _RENAMED:
-        message = f"jaxviz.{name} is now jaxviz.{_RENAMED[name]}; the old name goes away in 0.3"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        name = _RENAMED[name]
     if name not in _HOMES:
-        raise AttributeError(f"module 'jaxviz' has no attribute {name!r}")
+        return _old_names(name)
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -79,3 +79,22 @@ def find_old_names() -> None:
     """Let the old names be imported."""
     if not any(isinstance(finder, _OldNames) for finder in sys.meta_path):
         sys.meta_path.append(_OldNames())  # type: ignore[arg-type]
+
+
+def old_names(module: str, names: Mapping[str, str]) -> Callable[[str], object]:
+    """A module's `__getattr__` that finds names under their old ones, with a warning.
+
+    Args:
+        module: The module's `__name__`.
+        names: {old name: new name}, both of that module.
+    """
+
+    def find(name: str) -> object:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        new = names[name]
+        message = f"{module}.{name} is now {module}.{new}; the old name goes away in jaxviz 0.3"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return getattr(sys.modules[module], new)
+
+    return find

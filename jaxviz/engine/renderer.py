@@ -149,7 +149,9 @@ class LayerRenderer:
         return self.programs.target
 
     def with_execution(self, execution: Execution) -> LayerRenderer:
-        """The renderer of the same layer with another execution."""
+        """The renderer of the same layer with another execution; itself if nothing differs."""
+        if execution == self.execution:
+            return self  # and keeps what it has computed of its units
         return replace(self, execution=execution, programs=self.programs.for_execution(execution))
 
     def settled(

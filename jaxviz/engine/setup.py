@@ -229,8 +229,9 @@ def _side(shape: tuple[int, ...]) -> int:
 
 def _receptive_field(spec: ModelSpec, layer: str) -> int | None:
     """The larger side of a layer's receptive field in pixels; None for the whole image."""
-    sides = [n for n in spec.receptive_field(layer) if n is not None]
-    return max(sides) if len(sides) == len(spec.receptive_field(layer)) else None
+    fields = spec.receptive_field(layer)
+    sides = [n for n in fields if n is not None]
+    return max(sides) if len(sides) == len(fields) else None
 
 
 def _check_network_shape(

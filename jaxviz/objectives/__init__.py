@@ -1,8 +1,8 @@
 """Objectives: activations → one number, always maximised; objectives compose."""
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jaxviz._util.renamed import old_names
 from jaxviz.objectives.activations import Activations, Network
 from jaxviz.objectives.base import Objective, Product, Scaled, Sum
 from jaxviz.objectives.diversity import Diversity
@@ -38,10 +38,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name != "Seen":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        message = "Seen is now Activations; the old name goes away in jaxviz 0.3"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return Activations
+    __getattr__ = old_names(__name__, {"Seen": "Activations"})

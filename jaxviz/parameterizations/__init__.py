@@ -1,8 +1,8 @@
 """Parameterizations: latent ↔ picture, how the optimised array becomes an image."""
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from jaxviz._util.renamed import old_names
 from jaxviz.parameterizations.base import Parameterization
 from jaxviz.parameterizations.colour import measured_colour
 from jaxviz.parameterizations.fourier import Fourier
@@ -22,10 +22,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        if name != "Values":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        message = "Values is now Parameterization; the old name goes away in jaxviz 0.3"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return Parameterization
+    __getattr__ = old_names(__name__, {"Values": "Parameterization"})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jaxviz
+from jaxviz.engine import renderer
 from jaxviz.model.bounds import channel_bounds
 from jaxviz.objectives import Channel
 from jaxviz.parameterizations import Pixel
@@ -173,3 +174,17 @@ def test_measures_against_numpy(bundle):
         np.testing.assert_allclose(result.measures["selectivity"][unit], expected, atol=0.12)
         share = (base[:, unit] < found[unit, unit]).mean()
         np.testing.assert_allclose(result.measures["quantile"][unit], share, atol=0.04)
+
+
+def test_bounds_are_computed_once_for_all_pieces_of_a_layer(bundle, monkeypatch):
+    computed = []
+    real = renderer.unreachable
+    monkeypatch.setattr(renderer, "unreachable", lambda *given: computed.append(1) or real(*given))
+    shut = with_bias(bundle, "conv1", {1: -100.0, 2: -100.0})
+    preset = PLAIN.override(steps=2)
+    layer = renderer.LayerRenderer.for_layer(shut, "conv1", preset, size=16, chunk=2).settled(6)
+    for piece in ((0, 1), (2, 3)):
+        made = layer.render(piece, seed=0)
+        assert Reason.UNREACHABLE in made.reasons
+        layer = layer.with_execution(made.execution)
+    assert len(computed) == 1
