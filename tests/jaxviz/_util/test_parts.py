@@ -46,6 +46,6 @@ def test_listings_keep_their_order():
 
 
 def test_the_old_name_of_the_base_of_parameterizations_warns():
-    with pytest.warns(DeprecationWarning, match="now Parameterization"):
+    with pytest.warns(DeprecationWarning, match="is now jaxviz.parameterizations.Parameterization"):
         old = jaxviz.parameterizations.Values
     assert old is jaxviz.parameterizations.Parameterization
